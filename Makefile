@@ -1,0 +1,175 @@
+# mde: build, test, install. `make help` lists the targets.
+#
+# Each pair of interpreter and compiler has a build folder of its own, so that all of them stand side
+# by side: build/lua5.4-gcc/mde.so, build/luajit-clang/mde.so, ...
+
+LUA ?= lua5.4
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+INTERPRETERS := lua5.1 lua5.2 lua5.3 lua5.4 luajit
+LUA_NAME := $(notdir $(LUA))
+CC_NAME := $(notdir $(firstword $(CC)))
+
+# `make SANITIZE=address,undefined` builds beside the ordinary build.
+SANITIZE ?=
+VARIANT := $(CC_NAME)$(if $(SANITIZE),-sanitized)
+BUILD := build/$(LUA_NAME)-$(VARIANT)
+COMMON := build/common-$(VARIANT)
+
+# --- flags -------------------------------------------------------------------------------------
+
+# A newer compiler's new warning must not keep a user from installing: only the tests say WERROR=-Werror.
+WERROR ?=
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wvla -Wundef $(WERROR)
+CFLAGS ?= -O2 -g
+# _DEFAULT_SOURCE and the like: CLOCK_BOOTTIME and getentropy are not POSIX.
+BASE_FLAGS := -std=c11 -D_GNU_SOURCE -Ilua_mde -fPIC -fvisibility=hidden $(WARNINGS) -MMD -MP
+ifneq ($(SANITIZE),)
+BASE_FLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+# clang links its sanitizers into programs only, unless told otherwise; gcc always takes the shared ones.
+SANITIZE_SHARED := $(if $(SANITIZE),$(if $(findstring clang,$(CC_NAME)),-shared-libsan))
+
+UNAME := $(shell uname -s)
+ifeq ($(UNAME),Darwin)
+SHARED := -bundle -undefined dynamic_lookup
+else
+SHARED := -shared
+endif
+ifeq ($(UNAME),Linux)
+BASE_FLAGS += -fstack-protector-strong
+ifeq ($(SANITIZE),)
+BASE_FLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+# nodelete: libcurl may have a resolver's thread running when the interpreter unloads its modules.
+SHARED += -Wl,-z,relro,-z,now,-z,nodelete
+endif
+
+# libcurl brings a script of its own where there is no pkg-config.
+CURL_CFLAGS = $(shell pkg-config --cflags libcurl 2>/dev/null || curl-config --cflags 2>/dev/null)
+CURL_LIBS = $(shell pkg-config --libs libcurl 2>/dev/null || curl-config --libs 2>/dev/null)
+
+# LuaRocks passes LUA_INCDIR; otherwise pkg-config knows, under one of the names distributions use.
+LUA_VERSION = $(shell $(LUA) -e 'io.write(_VERSION:match("%d+%.%d+"))')
+LUA_PACKAGE = $(shell for name in $(LUA_NAME) lua$(LUA_VERSION) lua-$(LUA_VERSION) lua; do \
+                pkg-config --exists $$name && echo $$name && break; done)
+LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags $(LUA_PACKAGE)))
+
+# --- the module --------------------------------------------------------------------------------
+
+CORE_OBJECTS := $(patsubst lua_mde/%.c,$(COMMON)/%.o,$(wildcard lua_mde/core/*.c))
+IO_OBJECTS := $(patsubst lua_mde/%.c,$(COMMON)/%.o,$(wildcard lua_mde/io/*.c))
+BIND_OBJECTS := $(patsubst lua_mde/%.c,$(BUILD)/%.o,$(wildcard lua_mde/bind/*.c))
+LUA_FILES := $(wildcard lua_mde/*.lua)
+BUILT_LUA_FILES := $(patsubst lua_mde/%,$(BUILD)/mde/%,$(LUA_FILES))
+
+.PHONY: all
+all: $(BUILD)/mde.so $(BUILT_LUA_FILES)
+
+$(BUILD)/mde.so: $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS)
+	$(CC) $(CFLAGS) $(BASE_FLAGS) $(SANITIZE_SHARED) $(SHARED) $(LDFLAGS) $^ -o $@ $(CURL_LIBS) -lpthread -lm
+
+$(COMMON)/core/%.o: lua_mde/core/%.c | $(COMMON)/core
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -c $< -o $@
+
+$(COMMON)/io/%.o: lua_mde/io/%.c | $(COMMON)/io
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(CURL_CFLAGS) -c $< -o $@
+
+$(BUILD)/bind/%.o: lua_mde/bind/%.c | $(BUILD)/bind
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LUA_CFLAGS) -c $< -o $@
+
+# Links, so that a change of a Lua file needs no build.
+$(BUILD)/mde/%.lua: lua_mde/%.lua | $(BUILD)/mde
+	ln -sf $(CURDIR)/$< $@
+
+$(COMMON)/core $(COMMON)/io $(COMMON)/unit $(BUILD)/bind $(BUILD)/mde:
+	mkdir -p $@
+
+-include $(wildcard $(COMMON)/*/*.d $(BUILD)/*/*.d)
+
+.PHONY: build-all
+build-all: $(addprefix build-,$(INTERPRETERS))
+
+.PHONY: $(addprefix build-,$(INTERPRETERS))
+# What they share is built first: with -j they would all write the same objects.
+$(addprefix build-,$(INTERPRETERS)): build-%: $(CORE_OBJECTS) $(IO_OBJECTS)
+	@$(MAKE) --no-print-directory all LUA=$* CC="$(CC)"
+
+# --- tests -------------------------------------------------------------------------------------
+
+UNIT_TESTS := $(patsubst spec/core/%.c,$(COMMON)/unit/%,$(wildcard spec/core/*_test.c))
+
+$(COMMON)/unit/%: spec/core/%.c $(wildcard spec/core/*.h) $(CORE_OBJECTS) | $(COMMON)/unit
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -Ispec/core $< $(CORE_OBJECTS) -o $@ -lcmocka -lm
+
+.PHONY: build-unit
+build-unit: $(UNIT_TESTS)
+
+# `make test` is all of them; `make test-luajit SPEC=spec/quota_spec.lua` runs one file on one interpreter.
+PARTS := lint check-format unit spec timing sanitize valgrind other-compiler
+PART_TARGETS := $(PARTS) $(addprefix test-,$(INTERPRETERS))
+
+.PHONY: test $(PART_TARGETS)
+test: bootstrap-test
+	@scripts/test.sh "$(CC)"
+
+$(PART_TARGETS): bootstrap-test
+	@scripts/test.sh "$(CC)" $(@:test-%=%)
+
+.PHONY: bootstrap-test bootstrap-demo
+bootstrap-test bootstrap-demo: bootstrap-%:
+	@scripts/bootstrap.sh $*
+
+.PHONY: format
+format:
+	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch])
+
+# --- trying ------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: bootstrap-demo
+	@$(MAKE) --no-print-directory all LUA=lua5.4
+	@scripts/demo.sh build/lua5.4-$(VARIANT)
+
+.PHONY: simulator
+simulator: bootstrap-demo
+	@$(MAKE) --no-print-directory all LUA=lua5.4
+	@mkdir -p build
+	@spec/simulator/simulator.sh foreground build/simulator
+
+# --- installing --------------------------------------------------------------------------------
+
+# LuaRocks sets both; without it they follow PREFIX and the interpreter's version.
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+
+.PHONY: install
+install: all
+	install -d "$(DESTDIR)$(INST_LIBDIR)" "$(DESTDIR)$(INST_LUADIR)/mde"
+	install -m 755 $(BUILD)/mde.so "$(DESTDIR)$(INST_LIBDIR)/mde.so"
+	install -m 644 $(LUA_FILES) "$(DESTDIR)$(INST_LUADIR)/mde/"
+
+.PHONY: uninstall
+uninstall:
+	rm -f "$(DESTDIR)$(INST_LIBDIR)/mde.so" \
+	      $(patsubst lua_mde/%,"$(DESTDIR)$(INST_LUADIR)/mde/%",$(LUA_FILES))
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.PHONY: help
+help:
+	@echo 'make demo              build, start a local service, print the IPs of a few alerts'
+	@echo 'make test [CC=clang]   the whole suite, on every interpreter'
+	@echo 'make simulator         a local service to try scripts with, until Ctrl-C'
+	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'
+	@echo 'make PART              one part of the suite: $(PARTS)'
+	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
+	@echo 'make install [PREFIX=/usr/local] [LUA=lua5.4] [DESTDIR=]; uninstall'
+	@echo 'make format clean'

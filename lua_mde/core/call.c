@@ -1,0 +1,345 @@
+#include "core/call.h"
+
+#include "core/instant.h"
+#include "core/retry.h"
+
+#include <string.h>
+
+void mde_call_init(mde_call *call, const mde_operation *operation, mde_credential *credential,
+                   const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms)
+{
+  *call = (mde_call){.operation = operation,
+                     .credential = credential,
+                     .limits = *limits,
+                     .need = MDE_CALL_TOKEN,
+                     .deadline_ms = MDE_TIME_NEVER,
+                     .wake_ms = now_ms};
+  if (limits->budget_ms < MDE_TIME_NEVER - now_ms)
+    call->deadline_ms = now_ms + limits->budget_ms;
+  mde_paging_init(&call->paging, memory);
+  mde_response_init(&call->response, memory, limits->max_body_bytes);
+}
+
+void mde_call_free(mde_call *call)
+{
+  mde_paging_free(&call->paging);
+  mde_response_free(&call->response);
+}
+
+bool mde_call_finished(const mde_call *call)
+{
+  return call->need == MDE_CALL_DONE || call->need == MDE_CALL_FAILED;
+}
+
+/* --- failing --- */
+
+/* Only failures that come of an answer speak of its status. */
+static bool speaks_of_answer(mde_failure_reason reason)
+{
+  return reason == MDE_FAILURE_STATUS || reason == MDE_FAILURE_BUDGET_RETRY ||
+         reason == MDE_FAILURE_BUDGET_BACKOFF || reason == MDE_FAILURE_BODY ||
+         reason == MDE_FAILURE_LINK_MALFORMED || reason == MDE_FAILURE_LINK_CIRCLE;
+}
+
+static bool kind_is_retryable(mde_error_kind kind)
+{
+#define RETRYABLE(symbol, name, retryable) retryable,
+  static const bool table[] = {MDE_ERROR_KINDS(RETRYABLE) false};
+#undef RETRYABLE
+  return table[kind];
+}
+
+static void copy_detail(mde_failure *failure, const char *detail)
+{
+  size_t length = detail != NULL ? strlen(detail) : 0;
+  if (length > MDE_FAILURE_DETAIL_MAX)
+    length = MDE_FAILURE_DETAIL_MAX;
+  if (length > 0)
+    memcpy(failure->detail, detail, length);
+  failure->detail[length] = '\0';
+}
+
+void mde_call_reject(mde_call *call, mde_error_kind kind, mde_failure_reason reason,
+                     const char *detail)
+{
+  if (mde_call_finished(call))
+    return;
+  call->need = MDE_CALL_FAILED;
+  call->failure = (mde_failure){.kind = kind,
+                                .reason = reason,
+                                .status = speaks_of_answer(reason) ? call->response.status : 0,
+                                .retry_after_ms = -1,
+                                .attempts = call->requests,
+                                .retryable = kind_is_retryable(kind)};
+  copy_detail(&call->failure, detail);
+}
+
+/* --- waiting --- */
+
+/* The kind of a wait that the budget forbids: what the caller can do about it differs. */
+static void reject_wait(mde_call *call, mde_wait_reason reason, int64_t wait_ms)
+{
+  if (reason == MDE_WAIT_QUOTA)
+    mde_call_reject(call, MDE_ERROR_RATE_LIMITED, MDE_FAILURE_BUDGET_QUOTA, NULL);
+  else if (reason == MDE_WAIT_RETRY_AFTER)
+    mde_call_reject(call, MDE_ERROR_RATE_LIMITED, MDE_FAILURE_BUDGET_RETRY, NULL);
+  else
+    mde_call_reject(call, MDE_ERROR_TIMEOUT, MDE_FAILURE_BUDGET_BACKOFF, NULL);
+  call->failure.retry_after_ms = wait_ms;
+}
+
+static void pause(mde_call *call, mde_wait_reason reason, int64_t wait_ms, int64_t now_ms)
+{
+  if (call->deadline_ms != MDE_TIME_NEVER && wait_ms >= call->deadline_ms - now_ms) {
+    reject_wait(call, reason, wait_ms);
+    return;
+  }
+  call->need = MDE_CALL_WAIT;
+  call->wait_reason = reason;
+  call->wake_ms = now_ms + wait_ms;
+}
+
+int64_t mde_call_wake_ms(const mde_call *call)
+{
+  if (call->need == MDE_CALL_WAIT && call->wake_ms < call->deadline_ms)
+    return call->wake_ms;
+  return call->deadline_ms;
+}
+
+static mde_call_need await_token(mde_call *call, mde_call_need need)
+{
+  call->token_awaited = true;
+  call->token_failures = call->credential->failures;
+  return need;
+}
+
+static mde_call_need ask_token(mde_call *call, int64_t now_ms)
+{
+  if (call->token_awaited && call->token_failures != call->credential->failures) {
+    mde_call_reject(call, MDE_ERROR_AUTH, MDE_FAILURE_TOKEN, call->credential->reason);
+    return call->need;
+  }
+  switch (mde_credential_ask(call->credential, now_ms)) {
+  case MDE_TOKEN_FETCH:
+    return await_token(call, MDE_CALL_TOKEN);
+  case MDE_TOKEN_WAIT:
+    return await_token(call, MDE_CALL_WAIT);
+  case MDE_TOKEN_NONE:
+    mde_call_reject(call, MDE_ERROR_AUTH, MDE_FAILURE_TOKEN, "there is none");
+    return call->need;
+  case MDE_TOKEN_FRESH:
+    break;
+  }
+  call->token_awaited = false;
+  return call->need = MDE_CALL_QUOTA;
+}
+
+static bool is_before_sending(const mde_call *call)
+{
+  return call->need == MDE_CALL_TOKEN || call->need == MDE_CALL_QUOTA ||
+         call->need == MDE_CALL_WAIT;
+}
+
+mde_call_need mde_call_next(mde_call *call, int64_t now_ms)
+{
+  if (is_before_sending(call) && now_ms >= call->deadline_ms)
+    mde_call_reject(call, MDE_ERROR_TIMEOUT, MDE_FAILURE_BUDGET_SPENT, NULL);
+  if (call->need == MDE_CALL_WAIT && now_ms >= call->wake_ms)
+    call->need = MDE_CALL_TOKEN;
+  return call->need == MDE_CALL_TOKEN ? ask_token(call, now_ms) : call->need;
+}
+
+void mde_call_grant(mde_call *call)
+{
+  if (call->need == MDE_CALL_QUOTA)
+    call->need = MDE_CALL_SEND;
+}
+
+void mde_call_refuse(mde_call *call, int64_t wait_ms, bool closed, int64_t now_ms)
+{
+  if (call->need != MDE_CALL_QUOTA)
+    return;
+  if (wait_ms == MDE_WAIT_UNKNOWN)
+    call->need = MDE_CALL_TOKEN; /* asked again as soon as something has moved */
+  else
+    pause(call, closed ? MDE_WAIT_RETRY_AFTER : MDE_WAIT_QUOTA, wait_ms, now_ms);
+}
+
+/* --- on the wire --- */
+
+static int64_t at_most(int64_t value, int64_t maximum)
+{
+  return value < maximum ? value : maximum;
+}
+
+mde_request mde_call_request(mde_call *call, int64_t now_ms)
+{
+  int64_t left_ms = call->deadline_ms - now_ms;
+  int64_t timeout_ms = at_most(call->limits.timeout_ms, left_ms > 1 ? left_ms : 1);
+  mde_response_reset(&call->response);
+  return (mde_request){.method = call->operation->method,
+                       .url = mde_buffer_text(&call->paging.url),
+                       .authorization = mde_buffer_text(&call->credential->header),
+                       .timeout_ms = timeout_ms,
+                       .connect_timeout_ms = at_most(call->limits.connect_timeout_ms, timeout_ms),
+                       .response = &call->response};
+}
+
+void mde_call_sent(mde_call *call)
+{
+  if (call->need != MDE_CALL_SEND)
+    return;
+  call->attempt++;
+  call->token_generation = call->credential->generation;
+  call->need = MDE_CALL_IN_FLIGHT;
+}
+
+static mde_lesson learn(const mde_call *call, const mde_outcome *outcome)
+{
+  mde_lesson lesson = {0};
+  int status = call->response.status;
+  if (outcome->kind != MDE_OUTCOME_ANSWER || (status != 429 && status != 503))
+    return lesson;
+  int64_t retry_after_ms = mde_response_retry_after_ms(&call->response);
+  lesson.close_for_ms = retry_after_ms > 0 ? retry_after_ms : 0;
+  if (status != 429 || !mde_response_limit(&call->response, &lesson.limit))
+    lesson.limit = (mde_window){0};
+  return lesson;
+}
+
+/* The token may simply be over: one new one is tried, once for each call. */
+static bool renews_token(mde_call *call, const mde_outcome *outcome)
+{
+  bool refused = outcome->kind == MDE_OUTCOME_ANSWER && call->response.status == 401;
+  if (!refused || !call->credential->renewable)
+    return false;
+  mde_credential_refuse(call->credential, call->token_generation);
+  if (call->token_renewed || call->attempt >= call->limits.max_attempts)
+    return false;
+  call->token_renewed = true;
+  call->need = MDE_CALL_TOKEN;
+  return true;
+}
+
+static mde_error_kind kind_of_outcome(const mde_call *call, mde_outcome_kind outcome)
+{
+  switch (outcome) {
+  case MDE_OUTCOME_ANSWER:
+    return mde_failure_kind_of_status(call->response.status);
+  case MDE_OUTCOME_UNREACHABLE:
+  case MDE_OUTCOME_BROKEN:
+    return MDE_ERROR_NETWORK;
+  case MDE_OUTCOME_TIMEOUT:
+    return MDE_ERROR_TIMEOUT;
+  case MDE_OUTCOME_TLS:
+    return MDE_ERROR_TLS;
+  case MDE_OUTCOME_TOO_LARGE:
+    return MDE_ERROR_TOO_LARGE;
+  case MDE_OUTCOME_CANCELLED:
+    return MDE_ERROR_CANCELLED;
+  case MDE_OUTCOME_NO_MEMORY:
+    break;
+  }
+  return MDE_ERROR_MEMORY;
+}
+
+static mde_failure_reason reason_of_outcome(mde_outcome_kind outcome)
+{
+  switch (outcome) {
+  case MDE_OUTCOME_ANSWER:
+    return MDE_FAILURE_STATUS;
+  case MDE_OUTCOME_CANCELLED:
+    return MDE_FAILURE_CANCELLED;
+  case MDE_OUTCOME_NO_MEMORY:
+    return MDE_FAILURE_MEMORY;
+  default:
+    return MDE_FAILURE_TRANSPORT;
+  }
+}
+
+static void stop(mde_call *call, const mde_outcome *outcome, const mde_retry_verdict *verdict)
+{
+  bool answered = outcome->kind == MDE_OUTCOME_ANSWER;
+  mde_call_reject(call, kind_of_outcome(call, outcome->kind), reason_of_outcome(outcome->kind),
+                  outcome->detail);
+  call->failure.retryable = verdict->retryable;
+  call->failure.unknown = verdict->unknown;
+  if (answered)
+    call->failure.retry_after_ms = mde_response_retry_after_ms(&call->response);
+}
+
+static void decide(mde_call *call, const mde_outcome *outcome, int64_t now_ms, double random)
+{
+  bool answered = outcome->kind == MDE_OUTCOME_ANSWER;
+  mde_retry_case retry_case = {
+      .outcome = outcome->kind,
+      .sent = outcome->sent,
+      .status = answered ? call->response.status : 0,
+      .changes = call->operation->changes,
+      .attempt = call->attempt,
+      .max_attempts = call->limits.max_attempts,
+      .retry_after_ms = answered ? mde_response_retry_after_ms(&call->response) : -1,
+      .random = random,
+  };
+  mde_retry_verdict verdict = mde_retry_decide(&retry_case);
+  if (!verdict.again) {
+    stop(call, outcome, &verdict);
+    return;
+  }
+  mde_wait_reason reason = retry_case.retry_after_ms >= 0 ? MDE_WAIT_RETRY_AFTER : MDE_WAIT_BACKOFF;
+  pause(call, reason, verdict.wait_ms, now_ms);
+  if (call->need == MDE_CALL_FAILED)
+    copy_detail(&call->failure, outcome->detail);
+}
+
+void mde_call_feed(mde_call *call, const mde_outcome *outcome, int64_t now_ms, double random)
+{
+  bool answered = outcome->kind == MDE_OUTCOME_ANSWER;
+  if (!answered)
+    call->response.status = 0; /* that of half an answer says nothing */
+  call->lesson = learn(call, outcome);
+  if (outcome->sent)
+    call->requests++;
+  if (call->need != MDE_CALL_IN_FLIGHT)
+    return;
+  if (answered && call->response.status >= 200 && call->response.status < 300)
+    call->need = MDE_CALL_BODY;
+  else if (!renews_token(call, outcome))
+    decide(call, outcome, now_ms, random);
+}
+
+/* --- pages --- */
+
+static void reject_page(mde_call *call, mde_paging_verdict verdict)
+{
+  switch (verdict) {
+  case MDE_PAGING_CIRCLE:
+    mde_call_reject(call, MDE_ERROR_JSON, MDE_FAILURE_LINK_CIRCLE, NULL);
+    break;
+  case MDE_PAGING_MALFORMED:
+    mde_call_reject(call, MDE_ERROR_JSON, MDE_FAILURE_LINK_MALFORMED, NULL);
+    break;
+  case MDE_PAGING_TOO_MANY:
+    mde_call_reject(call, MDE_ERROR_TOO_LARGE, MDE_FAILURE_PAGES, NULL);
+    break;
+  default:
+    mde_call_reject(call, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
+    break;
+  }
+}
+
+void mde_call_page(mde_call *call, int64_t items, mde_slice next_link)
+{
+  if (call->need != MDE_CALL_BODY)
+    return;
+  mde_paging_verdict verdict = mde_paging_next(&call->paging, items, next_link);
+  if (verdict == MDE_PAGING_MORE) {
+    call->need = MDE_CALL_TOKEN;
+    call->attempt = 0;
+    call->response.status = 0; /* no later failure is this page's */
+  } else if (verdict == MDE_PAGING_END) {
+    call->need = MDE_CALL_DONE;
+  } else {
+    reject_page(call, verdict);
+  }
+}

@@ -1,0 +1,97 @@
+/* One API call as a state machine: what must happen next, and what came of it.
+ *
+ *   switch (mde_call_next(&call, now_ms)) {
+ *   case MDE_CALL_TOKEN:     fetch one, then mde_credential_set() or mde_credential_fail()
+ *   case MDE_CALL_QUOTA:     ask the quota, then mde_call_grant() or mde_call_refuse()
+ *   case MDE_CALL_WAIT:      nothing before mde_call_wake_ms(), or until something else moves
+ *   case MDE_CALL_SEND:      put mde_call_request() on the wire, then mde_call_sent()
+ *   case MDE_CALL_IN_FLIGHT: when the transport is through with it: mde_call_feed()
+ *   case MDE_CALL_BODY:      decode call.response.body, then mde_call_page() or mde_call_reject()
+ *   case MDE_CALL_DONE:      the last page has been handed out
+ *   case MDE_CALL_FAILED:    call.failure says why
+ *   }
+ *
+ * It never acts: no clock, no waiting, no network, no JSON. A blocking loop, an event loop or a test
+ * may drive it. */
+#ifndef MDE_CORE_CALL_H
+#define MDE_CORE_CALL_H
+
+#include "core/credential.h"
+#include "core/failure.h"
+#include "core/paging.h"
+#include "core/request.h"
+
+typedef struct mde_call_limits {
+  int64_t timeout_ms;         /* of one attempt */
+  int64_t connect_timeout_ms; /* within it */
+  int64_t budget_ms;          /* of the whole call; MDE_TIME_NEVER: none */
+  uint32_t max_attempts;      /* of one page */
+  size_t max_body_bytes;      /* of one response, decoded */
+} mde_call_limits;
+
+typedef enum mde_call_need {
+  MDE_CALL_TOKEN,
+  MDE_CALL_QUOTA,
+  MDE_CALL_WAIT,
+  MDE_CALL_SEND,
+  MDE_CALL_IN_FLIGHT,
+  MDE_CALL_BODY,
+  MDE_CALL_DONE,
+  MDE_CALL_FAILED
+} mde_call_need;
+
+typedef enum mde_wait_reason {
+  MDE_WAIT_QUOTA,
+  MDE_WAIT_RETRY_AFTER,
+  MDE_WAIT_BACKOFF
+} mde_wait_reason;
+
+/* What an answer teaches about the operation's quota; for the driver to pass on. */
+typedef struct mde_lesson {
+  int64_t close_for_ms; /* 0: nothing */
+  mde_window limit;     /* calls 0: nothing */
+} mde_lesson;
+
+typedef struct mde_call {
+  const mde_operation *operation;
+  mde_credential *credential; /* borrows */
+  mde_call_limits limits;
+  mde_call_need need;
+  mde_paging paging;
+  mde_response response;
+  uint32_t attempt;  /* of this page, from 1 */
+  uint32_t requests; /* sent, of all pages */
+  int64_t deadline_ms, wake_ms;
+  mde_wait_reason wait_reason;
+  bool token_renewed, token_awaited;
+  uint32_t token_generation, token_failures;
+  mde_lesson lesson;
+  mde_failure failure;
+} mde_call;
+
+/* Cannot fail. Borrows the credential and the memory for its whole life. The first page's address is
+ * then made by mde_paging_first(&call->paging, ...). */
+void mde_call_init(mde_call *call, const mde_operation *operation, mde_credential *credential,
+                   const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms);
+/* Accepts zeroed, half-made and freed calls. One in flight must be taken off the wire first. */
+void mde_call_free(mde_call *call);
+
+mde_call_need mde_call_next(mde_call *call, int64_t now_ms);
+bool mde_call_finished(const mde_call *call);
+
+/* Until when MDE_CALL_WAIT stands at most; MDE_TIME_NEVER if only somebody else can end it. */
+int64_t mde_call_wake_ms(const mde_call *call);
+void mde_call_grant(mde_call *call);
+/* `wait_ms` may be MDE_WAIT_UNKNOWN. `closed`: by the service's Retry-After. */
+void mde_call_refuse(mde_call *call, int64_t wait_ms, bool closed, int64_t now_ms);
+mde_request mde_call_request(mde_call *call, int64_t now_ms);
+void mde_call_sent(mde_call *call);
+/* What came of the attempt; `random` in [0, 1) is its jitter. Sets call->lesson. */
+void mde_call_feed(mde_call *call, const mde_outcome *outcome, int64_t now_ms, double random);
+/* The body was decoded: so many items, and the page's next link (empty: none). */
+void mde_call_page(mde_call *call, int64_t items, mde_slice next_link);
+/* Ends it with that failure, whatever state it is in; a finished call stays as it is. */
+void mde_call_reject(mde_call *call, mde_error_kind kind, mde_failure_reason reason,
+                     const char *detail);
+
+#endif

@@ -1,0 +1,345 @@
+#include "core/failure.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SERVICE_MESSAGE_MAX = 300 };
+
+mde_error_kind mde_failure_kind_of_status(int status)
+{
+  switch (status) {
+  case 401:
+  case 403:
+    return MDE_ERROR_AUTH;
+  case 404:
+    return MDE_ERROR_NOT_FOUND;
+  case 429:
+    return MDE_ERROR_RATE_LIMITED;
+  default:
+    return MDE_ERROR_HTTP;
+  }
+}
+
+/* --- pieces of sentences --- */
+
+static void add(mde_buffer *text, const char *words)
+{
+  mde_buffer_append_text(text, words);
+}
+
+/* ASCII's control characters, and the first byte of UTF-8's C1 ones, which some terminals obey. */
+static bool disturbs(mde_slice words, size_t at)
+{
+  unsigned char byte = (unsigned char)words.data[at];
+  unsigned char next = at + 1 < words.length ? (unsigned char)words.data[at + 1] : 0;
+  return byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0);
+}
+
+/* "Why?" is a question, "?a=b" and "/x?a" are not. */
+static bool begins_query(mde_slice words, size_t at)
+{
+  return words.data[at] == '?' && at + 1 < words.length &&
+         memchr(" \"'", words.data[at + 1], 3) == NULL;
+}
+
+/* Whole UTF-8 characters only. */
+static size_t shortened(mde_slice words)
+{
+  if (words.length <= SERVICE_MESSAGE_MAX)
+    return words.length;
+  size_t length = SERVICE_MESSAGE_MAX;
+  while (length > 0 && ((unsigned char)words.data[length] & 0xc0) == 0x80)
+    length--;
+  return length;
+}
+
+/* Another party's words: shortened, without anything that would disturb a terminal or a log, and
+ * only up to the query of an address that they quote: where it ends cannot be told, because a filter
+ * may hold spaces and quotes. */
+static void add_foreign(mde_buffer *text, mde_slice words)
+{
+  size_t length = shortened(words);
+  for (size_t i = 0; i < length; i++) {
+    char byte = words.data[i];
+    mde_buffer_append_char(text, disturbs(words, i) ? ' ' : byte);
+    if (begins_query(words, i))
+      length = i + 1;
+    else if ((unsigned char)byte == 0xc2 && disturbs(words, i))
+      i++;
+  }
+  if (length < words.length)
+    add(text, "...");
+}
+
+static void add_detail(mde_buffer *text, const char *start, const mde_failure *failure)
+{
+  if (failure->detail[0] == '\0')
+    return;
+  add(text, start);
+  add_foreign(text, (mde_slice){failure->detail, strlen(failure->detail)});
+}
+
+static void add_seconds(mde_buffer *text, int64_t wait_ms)
+{
+  int64_t tenths = (wait_ms + 99) / 100;
+  mde_buffer_append_integer(text, tenths / 10);
+  if (tenths % 10 != 0) {
+    mde_buffer_append_char(text, '.');
+    mde_buffer_append_integer(text, tenths % 10);
+  }
+  add(text, " s");
+}
+
+static void add_retry_after(mde_buffer *text, const mde_failure *failure)
+{
+  if (failure->retry_after_ms < 0)
+    return;
+  add(text, " Try again in ");
+  add_seconds(text, failure->retry_after_ms);
+  add(text, ".");
+}
+
+static void add_unknown(mde_buffer *text, const mde_failure *failure)
+{
+  if (failure->unknown)
+    add(text,
+        " The request was sent: whether it took effect is unknown; look before you repeat it.");
+}
+
+static void add_origin(mde_buffer *text, const mde_failure_context *context)
+{
+  mde_buffer_append(text, context->origin.data, context->origin.length);
+}
+
+static void add_attempts(mde_buffer *text, const mde_failure *failure)
+{
+  if (failure->attempts < 2)
+    return;
+  add(text, " after ");
+  mde_buffer_append_integer(text, failure->attempts);
+  add(text, " attempts");
+}
+
+/* " (404 ResourceNotFound): what the service said." */
+static void add_answer(mde_buffer *text, const mde_failure *failure,
+                       const mde_failure_context *context)
+{
+  add(text, " (");
+  mde_buffer_append_integer(text, failure->status);
+  if (context->service_code.length > 0) {
+    mde_buffer_append_char(text, ' ');
+    add_foreign(text, context->service_code);
+  }
+  add(text, ")");
+  add_attempts(text, failure);
+  if (context->service_message.length > 0) {
+    add(text, ": ");
+    add_foreign(text, context->service_message);
+  }
+  if (text->length > 0 && text->data[text->length - 1] != '.')
+    add(text, ".");
+}
+
+/* --- sentences --- */
+
+static const char *status_says(const mde_failure *failure)
+{
+  switch (failure->status) {
+  case 401:
+    return "the service refused the token";
+  case 403:
+    return "not permitted";
+  case 429:
+    return "the service's limit for this operation is used up";
+  default:
+    break;
+  }
+  if (failure->status >= 300 && failure->status < 400)
+    return "answered with a redirect, which is not followed";
+  return failure->status >= 500 ? "the service failed" : "the request was refused";
+}
+
+static void explain_subject(mde_buffer *text, const mde_failure *failure,
+                            const mde_failure_context *context)
+{
+  if (failure->status == 404) {
+    add(text, "the ");
+    add(text, context->operation->subject);
+    add(text, " was not found");
+  } else {
+    add(text, status_says(failure));
+  }
+}
+
+static void advise(mde_buffer *text, const mde_failure *failure, const mde_failure_context *context)
+{
+  if (failure->status == 401) {
+    add(text, " Get a new token; its audience must be https://api.securitycenter.microsoft.com.");
+  } else if (failure->status == 403) {
+    add(text, " The token needs the permission ");
+    add(text, context->operation->permission);
+    add(text, ", granted to the app registration and consented to by an administrator.");
+  } else if (failure->status == 404) {
+    add(text,
+        " Check the id; it may also be past the retention period or out of the token's reach.");
+  } else if (failure->status >= 300 && failure->status < 400) {
+    add(text, " Check base_url and the proxy.");
+  }
+}
+
+static void explain_status(mde_buffer *text, const mde_failure *failure,
+                           const mde_failure_context *context)
+{
+  explain_subject(text, failure, context);
+  add_answer(text, failure, context);
+  advise(text, failure, context);
+  if (context->service_target.length > 0) {
+    add(text, " Correlation id: ");
+    add_foreign(text, context->service_target);
+    add(text, ".");
+  }
+  add_unknown(text, failure);
+  add_retry_after(text, failure);
+}
+
+static const char *transport_advice(const mde_failure *failure)
+{
+  switch (failure->kind) {
+  case MDE_ERROR_TLS:
+    return " Check the host name, the clock and, behind an inspecting proxy, ca_file.";
+  case MDE_ERROR_TIMEOUT:
+    return " Check the network, or allow more with timeout or connect_timeout.";
+  case MDE_ERROR_TOO_LARGE:
+    return " Ask for less (top, filter), or allow more with max_body.";
+  default:
+    return " Check the network, base_url and the proxy.";
+  }
+}
+
+static const char *transport_says(const mde_failure *failure)
+{
+  switch (failure->kind) {
+  case MDE_ERROR_TLS:
+    return "no trusted connection to ";
+  case MDE_ERROR_TIMEOUT:
+    return "no answer in time from ";
+  case MDE_ERROR_TOO_LARGE:
+    return "the answer is larger than max_body, from ";
+  default:
+    return "no answer from ";
+  }
+}
+
+static void explain_transport(mde_buffer *text, const mde_failure *failure,
+                              const mde_failure_context *context)
+{
+  add(text, transport_says(failure));
+  add_origin(text, context);
+  add_attempts(text, failure);
+  add_detail(text, ": ", failure);
+  add(text, ".");
+  add(text, transport_advice(failure));
+  add_unknown(text, failure);
+}
+
+static void explain_token(mde_buffer *text, const mde_failure *failure)
+{
+  add(text, "no token");
+  add_detail(text, ": ", failure);
+  add(text, ". Give the client a valid token, or see to what the token function needs.");
+}
+
+static void explain_budget(mde_buffer *text, const mde_failure *failure, const char *what)
+{
+  add(text, what);
+  add(text, " would last longer than the budget allows");
+  if (failure->status != 0) {
+    add(text, "; the last answer's status was ");
+    mde_buffer_append_integer(text, failure->status);
+  }
+  add_detail(text, "; the last attempt failed: ", failure);
+  add(text, ".");
+  add_retry_after(text, failure);
+}
+
+static void explain_body(mde_buffer *text, const mde_failure *failure,
+                         const mde_failure_context *context)
+{
+  add(text, "the answer (");
+  mde_buffer_append_integer(text, failure->status);
+  add(text, ") is not the JSON that the API sends");
+  add_detail(text, ": ", failure);
+  add(text, ". Check base_url and the proxy: is it really the API that answers at ");
+  add_origin(text, context);
+  add(text, "?");
+}
+
+void mde_failure_explain(mde_buffer *text, const mde_failure *failure,
+                         const mde_failure_context *context)
+{
+  add(text, context->operation->name);
+  add(text, ": ");
+  switch (failure->reason) {
+  case MDE_FAILURE_STATUS:
+    explain_status(text, failure, context);
+    break;
+  case MDE_FAILURE_TRANSPORT:
+    explain_transport(text, failure, context);
+    break;
+  case MDE_FAILURE_TOKEN:
+    explain_token(text, failure);
+    break;
+  case MDE_FAILURE_BUDGET_QUOTA:
+    explain_budget(text, failure, "the quota is used up; waiting for it");
+    break;
+  case MDE_FAILURE_BUDGET_RETRY:
+    explain_budget(text, failure, "the service asks for a pause, which");
+    break;
+  case MDE_FAILURE_BUDGET_BACKOFF:
+    explain_budget(text, failure, "the pause before another attempt");
+    break;
+  case MDE_FAILURE_BUDGET_SPENT:
+    add(text, "the budget is spent. Allow more with budget.");
+    break;
+  case MDE_FAILURE_BODY:
+    explain_body(text, failure, context);
+    break;
+  case MDE_FAILURE_LINK_MALFORMED:
+    add(text, "the answer's @odata.nextLink is malformed. Ask with top and skip instead.");
+    break;
+  case MDE_FAILURE_LINK_CIRCLE:
+    add(text, "the answer's @odata.nextLink leads to a page seen before. Ask with top and skip.");
+    break;
+  case MDE_FAILURE_PAGES:
+    add(text, "more pages than one call follows. Narrow it with filter, or set max_items.");
+    break;
+  case MDE_FAILURE_CANCELLED:
+    add(text, "cancelled.");
+    add_unknown(text, failure);
+    break;
+  case MDE_FAILURE_CLOSED:
+    add(text, "the client is closed.");
+    break;
+  case MDE_FAILURE_MEMORY:
+    add(text, "not enough memory.");
+    break;
+  }
+}
+
+/* Memory that is one array: enough for one buffer that never outgrows it. */
+static void *array_resize(void *context, void *block, size_t old_size, size_t new_size)
+{
+  (void)block;
+  (void)old_size;
+  return new_size > 0 ? context : NULL;
+}
+
+size_t mde_failure_text(char *text, size_t size, const mde_failure *failure,
+                        const mde_failure_context *context)
+{
+  mde_memory array = {array_resize, text};
+  mde_buffer sentence;
+  mde_buffer_init(&sentence, &array, size - 1);
+  mde_failure_explain(&sentence, failure, context);
+  return sentence.length;
+}

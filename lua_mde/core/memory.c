@@ -1,0 +1,29 @@
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+static void *system_resize(void *context, void *block, size_t old_size, size_t new_size)
+{
+  (void)context;
+  (void)old_size;
+  if (new_size == 0) {
+    free(block);
+    return NULL;
+  }
+  return realloc(block, new_size);
+}
+
+const mde_memory mde_memory_system = {system_resize, NULL};
+
+void *mde_memory_resize(const mde_memory *memory, void *block, size_t old_size, size_t new_size)
+{
+  return memory->resize(memory->context, block, old_size, new_size);
+}
+
+void mde_wipe(void *bytes, size_t size)
+{
+  /* explicit_bzero is not everywhere; a volatile store is, and may not be left out. */
+  volatile unsigned char *at = bytes;
+  while (size-- > 0)
+    *at++ = 0;
+}

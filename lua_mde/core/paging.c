@@ -1,0 +1,135 @@
+#include "core/paging.h"
+
+#include <string.h>
+
+void mde_paging_init(mde_paging *paging, const mde_memory *memory)
+{
+  *paging = (mde_paging){.pages = 0};
+  mde_buffer_init(&paging->path, memory, MDE_URL_MAX);
+  mde_buffer_init(&paging->url, memory, MDE_URL_MAX);
+  mde_buffer_init(&paging->seen, memory, MDE_PAGES_MAX * sizeof(uint64_t));
+}
+
+void mde_paging_free(mde_paging *paging)
+{
+  mde_buffer_free(&paging->path);
+  mde_buffer_free(&paging->url);
+  mde_buffer_free(&paging->seen);
+}
+
+/* --- no circles --- */
+
+static uint64_t address_hash(const mde_buffer *url)
+{
+  uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: it guards against accidents only */
+  for (size_t i = 0; i < url->length; i++)
+    hash = (hash ^ (unsigned char)url->data[i]) * UINT64_C(1099511628211);
+  return hash;
+}
+
+static bool seen_before(const mde_paging *paging, uint64_t hash)
+{
+  for (size_t at = 0; at < paging->seen.length; at += sizeof hash) {
+    if (memcmp(paging->seen.data + at, &hash, sizeof hash) == 0)
+      return true;
+  }
+  return false;
+}
+
+static mde_paging_verdict remember_address(mde_paging *paging)
+{
+  uint64_t hash = address_hash(&paging->url);
+  if (seen_before(paging, hash))
+    return MDE_PAGING_CIRCLE;
+  switch (mde_buffer_append(&paging->seen, (const char *)&hash, sizeof hash)) {
+  case MDE_OK:
+    return MDE_PAGING_MORE;
+  case MDE_TOO_LARGE:
+    return MDE_PAGING_TOO_MANY;
+  case MDE_NO_MEMORY:
+    break;
+  }
+  return MDE_PAGING_NO_MEMORY;
+}
+
+/* --- the first page --- */
+
+static mde_status make_url(mde_paging *paging)
+{
+  int64_t skip = paging->query.skip + paging->items;
+  mde_buffer_reset(&paging->url);
+  mde_buffer_append(&paging->url, paging->path.data, paging->path.length);
+  if (paging->query.top > 0)
+    mde_uri_query_integer(&paging->url, "$top", paging->query.top);
+  if (paging->query.has_skip || skip > 0)
+    mde_uri_query_integer(&paging->url, "$skip", skip);
+  return paging->url.status;
+}
+
+static void take_query(mde_paging *paging, const mde_query *query)
+{
+  if (query->filter.data != NULL)
+    mde_uri_query(&paging->path, "$filter", query->filter);
+  if (query->expand.data != NULL)
+    mde_uri_query(&paging->path, "$expand", query->expand);
+  paging->query = *query;
+  paging->query.filter = paging->query.expand = (mde_slice){NULL, 0};
+}
+
+mde_status mde_paging_first(mde_paging *paging, const mde_base_url *base,
+                            const mde_operation *operation, const mde_slice *segments,
+                            const mde_query *query)
+{
+  paging->base = base;
+  mde_buffer_append(&paging->path, base->origin.data, base->origin.length);
+  mde_buffer_append(&paging->path, base->prefix.data, base->prefix.length);
+  mde_uri_path(&paging->path, operation->path, segments, mde_operation_arguments(operation));
+  take_query(paging, query);
+  mde_status status = paging->path.status == MDE_OK ? make_url(paging) : paging->path.status;
+  if (status == MDE_OK && remember_address(paging) == MDE_PAGING_NO_MEMORY)
+    status = MDE_NO_MEMORY;
+  return status;
+}
+
+/* --- the pages after it --- */
+
+static mde_paging_verdict follow_link(mde_paging *paging, mde_slice link)
+{
+  switch (mde_uri_follow(&paging->url, paging->base, link)) {
+  case MDE_LINK_OK:
+    return remember_address(paging);
+  case MDE_LINK_MALFORMED:
+    return MDE_PAGING_MALFORMED;
+  case MDE_LINK_NO_MEMORY:
+    break;
+  }
+  return MDE_PAGING_NO_MEMORY;
+}
+
+mde_paging_verdict mde_paging_next(mde_paging *paging, int64_t items, mde_slice next_link)
+{
+  const mde_query *query = &paging->query;
+  paging->pages++;
+  paging->items += items;
+  if (query->max_items > 0 && paging->items >= query->max_items)
+    return MDE_PAGING_END;
+  if (next_link.length > 0)
+    return follow_link(paging, next_link);
+  if (query->top == 0 || items < query->top)
+    return MDE_PAGING_END;
+  switch (make_url(paging)) {
+  case MDE_OK:
+    return remember_address(paging);
+  case MDE_TOO_LARGE:
+    return MDE_PAGING_MALFORMED; /* a few digits more, and the address is longer than any may be */
+  case MDE_NO_MEMORY:
+    break;
+  }
+  return MDE_PAGING_NO_MEMORY;
+}
+
+int64_t mde_paging_wanted(const mde_paging *paging, int64_t items)
+{
+  int64_t left = paging->query.max_items - paging->items;
+  return paging->query.max_items == 0 || items < left ? items : left;
+}
