@@ -1,0 +1,566 @@
+#include "io/transport.h"
+
+#include "core/buffer.h"
+#include "core/credential.h"
+#include "io/sockets.h"
+
+#include <curl/curl.h>
+
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#if LIBCURL_VERSION_NUM < 0x074c00
+#error "mde needs libcurl 7.76.0 or newer"
+#endif
+
+struct mde_exchange {
+  CURL *easy;
+  mde_transport *transport;
+  void *owner;
+  mde_response *response;
+  mde_buffer authorization; /* a copy: the credential may change while it is in flight */
+  struct curl_slist headers[2];
+  size_t head_bytes;
+  bool head_ended; /* libcurl takes an answer that stops within its head for a whole one */
+  bool sent;
+  bool too_large;
+  bool no_memory;
+  mde_exchange *next; /* of the active, or of the idle ones */
+  char error[CURL_ERROR_SIZE];
+};
+
+struct mde_transport {
+  const mde_memory *memory;
+  CURLM *multi;
+  mde_exchange *active;
+  mde_exchange *idle;   /* easy handles kept for the next requests */
+  mde_exchange *orphan; /* cut off by a fork, still to be taken */
+  mde_sockets sockets;
+  pid_t pid;
+  uint64_t connections;
+  int in_flight;
+  char accept[sizeof "Accept: application/json"]; /* libcurl's lists want writable text */
+  mde_buffer ca_file, proxy, no_proxy, user_agent;
+  char detail[CURL_ERROR_SIZE];
+};
+
+/* libcurl's own start, once for the process. It is never undone: others may use libcurl, too. */
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_started = CURLE_FAILED_INIT;
+
+static void start_curl(void)
+{
+  curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* --- callbacks of libcurl: no Lua, nothing that waits --- */
+
+static size_t on_header(char *line, size_t one, size_t length, void *context)
+{
+  mde_exchange *exchange = context;
+  (void)one;
+  exchange->head_bytes += length;
+  if (exchange->head_bytes > MDE_HEAD_MAX) {
+    exchange->too_large = true;
+    return 0;
+  }
+  exchange->head_ended = line[0] == '\r' || line[0] == '\n';
+  mde_response_header(exchange->response, line, length);
+  return length;
+}
+
+static size_t on_body(char *bytes, size_t one, size_t length, void *context)
+{
+  mde_exchange *exchange = context;
+  (void)one;
+  mde_status status = mde_buffer_append(&exchange->response->body, bytes, length);
+  exchange->too_large = status == MDE_TOO_LARGE;
+  exchange->no_memory = status == MDE_NO_MEMORY;
+  return status == MDE_OK ? length : 0;
+}
+
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+  mde_transport *transport = context;
+  (void)purpose;
+  int fd = mde_sockets_open(&transport->sockets, addr->family, addr->socktype, addr->protocol);
+  return fd >= 0 ? fd : CURL_SOCKET_BAD;
+}
+
+static int on_close_socket(void *context, curl_socket_t fd)
+{
+  mde_transport *transport = context;
+  mde_sockets_close(&transport->sockets, fd);
+  return 0;
+}
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+/* Called when the connection stands and the request is about to be written. A second time in one
+ * attempt means that libcurl found the connection dead and would send the request again, unasked:
+ * without a slot of the quota, and though a POST may have been taken already. */
+static int on_request(void *context, char *remote, char *local, int remote_port, int local_port)
+{
+  mde_exchange *exchange = context;
+  (void)remote, (void)local, (void)remote_port, (void)local_port;
+  if (exchange->sent)
+    return CURL_PREREQFUNC_ABORT;
+  exchange->sent = true;
+  return CURL_PREREQFUNC_OK;
+}
+#endif
+
+/* --- easy handles --- */
+
+static const char *text_or_null(const mde_buffer *buffer)
+{
+  return buffer->length > 0 ? mde_buffer_text(buffer) : NULL;
+}
+
+/* libcurl copies strings, so setting one may fail for want of memory. */
+static bool set_text(CURL *easy, CURLoption option, const char *text)
+{
+  return curl_easy_setopt(easy, option, text) == CURLE_OK;
+}
+
+static bool allow_http_only(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+  return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS) == CURLE_OK;
+#endif
+}
+
+static void set_callbacks(mde_exchange *exchange)
+{
+  CURL *easy = exchange->easy;
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange->transport);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, exchange->transport);
+#if LIBCURL_VERSION_NUM >= 0x075000
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
+#endif
+}
+
+static void set_safety(CURL *easy)
+{
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* ids are escaped; nothing is to be normalised */
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* no token to a proxy */
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a slow resolver must not outlast a time-out */
+#endif
+}
+
+static bool set_strings(CURL *easy, const mde_transport *transport)
+{
+  bool ok = allow_http_only(easy);
+  /* The service has answered "deflate" with bytes that no zlib takes: gzip only. */
+  ok = ok && set_text(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+  ok = ok && set_text(easy, CURLOPT_USERAGENT, mde_buffer_text(&transport->user_agent));
+  /* Empty rather than unset: libcurl then does not look into the environment by itself. */
+  ok = ok && set_text(easy, CURLOPT_PROXY, mde_buffer_text(&transport->proxy));
+  ok = ok && set_text(easy, CURLOPT_NOPROXY, mde_buffer_text(&transport->no_proxy));
+  const char *ca_file = text_or_null(&transport->ca_file);
+  if (ca_file == NULL)
+    return ok;
+  ok = ok && set_text(easy, CURLOPT_CAINFO, ca_file) && set_text(easy, CURLOPT_CAPATH, NULL);
+  /* The same authorities vouch for an https proxy; a libcurl without such proxies says so here. */
+  (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, ca_file);
+  (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+  return ok;
+}
+
+static void exchange_free(mde_exchange *exchange)
+{
+  if (exchange->easy != NULL)
+    curl_easy_cleanup(exchange->easy);
+  mde_buffer_free(&exchange->authorization);
+  mde_memory_resize(exchange->transport->memory, exchange, sizeof *exchange, 0);
+}
+
+static mde_exchange *exchange_new(mde_transport *transport)
+{
+  mde_exchange *exchange = mde_memory_resize(transport->memory, NULL, 0, sizeof *exchange);
+  if (exchange == NULL)
+    return NULL;
+  memset(exchange, 0, sizeof *exchange);
+  exchange->transport = transport;
+  mde_buffer_init_secret(&exchange->authorization, transport->memory, MDE_TOKEN_MAX + 64);
+  exchange->easy = curl_easy_init();
+  if (exchange->easy == NULL || !set_strings(exchange->easy, transport)) {
+    exchange_free(exchange);
+    return NULL;
+  }
+  set_callbacks(exchange);
+  set_safety(exchange->easy);
+  return exchange;
+}
+
+/* --- the transport --- */
+
+static bool copy_text(mde_buffer *buffer, const mde_memory *memory, const char *text, bool secret)
+{
+  mde_buffer_init(buffer, memory, 65536);
+  buffer->secret = secret;
+  return text == NULL || mde_buffer_append_text(buffer, text) == MDE_OK;
+}
+
+static bool open_multi(mde_transport *transport)
+{
+  int spare[MDE_SPARE_FDS];
+  mde_spare_fds(spare);
+  transport->multi = curl_multi_init();
+  mde_spare_fds_seal(spare); /* libcurl's wake-up pair */
+  transport->pid = getpid();
+  return transport->multi != NULL;
+}
+
+static bool transport_init(mde_transport *transport, const mde_transport_settings *settings)
+{
+  const mde_memory *memory = transport->memory;
+  memcpy(transport->accept, "Accept: application/json", sizeof transport->accept);
+  mde_sockets_init(&transport->sockets, memory);
+  bool ok = copy_text(&transport->ca_file, memory, settings->ca_file, false);
+  ok = copy_text(&transport->proxy, memory, settings->proxy, true) && ok; /* may hold a password */
+  ok = copy_text(&transport->no_proxy, memory, settings->no_proxy, false) && ok;
+  ok = copy_text(&transport->user_agent, memory, settings->user_agent, false) && ok;
+  return open_multi(transport) && ok;
+}
+
+mde_transport *mde_transport_open(const mde_transport_settings *settings, const mde_memory *memory)
+{
+  pthread_once(&curl_once, start_curl);
+  if (curl_started != CURLE_OK)
+    return NULL;
+  mde_transport *transport = mde_memory_resize(memory, NULL, 0, sizeof *transport);
+  if (transport == NULL)
+    return NULL;
+  memset(transport, 0, sizeof *transport);
+  transport->memory = memory;
+  if (transport_init(transport, settings))
+    return transport;
+  mde_transport_close(transport);
+  return NULL;
+}
+
+static void free_list(mde_exchange *exchange)
+{
+  while (exchange != NULL) {
+    mde_exchange *next = exchange->next;
+    exchange_free(exchange);
+    exchange = next;
+  }
+}
+
+static void close_multi(mde_transport *transport)
+{
+  for (mde_exchange *at = transport->active; at != NULL; at = at->next)
+    curl_multi_remove_handle(transport->multi, at->easy);
+  if (transport->multi != NULL)
+    curl_multi_cleanup(transport->multi);
+  transport->multi = NULL;
+}
+
+void mde_transport_close(mde_transport *transport)
+{
+  if (transport == NULL)
+    return;
+  if (transport->pid != getpid())
+    mde_sockets_mute(&transport->sockets);
+  close_multi(transport);
+  free_list(transport->active);
+  free_list(transport->idle);
+  free_list(transport->orphan);
+  mde_sockets_free(&transport->sockets);
+  mde_buffer_free(&transport->ca_file);
+  mde_buffer_free(&transport->proxy);
+  mde_buffer_free(&transport->no_proxy);
+  mde_buffer_free(&transport->user_agent);
+  mde_memory_resize(transport->memory, transport, sizeof *transport, 0);
+}
+
+/* After a fork the connections are the parent's: anything said on them would disturb it. */
+static bool own_process(mde_transport *transport)
+{
+  if (transport->pid == getpid() && transport->multi != NULL)
+    return true;
+  mde_sockets_mute(&transport->sockets);
+  close_multi(transport);
+  free_list(transport->idle);
+  transport->idle = NULL;
+  transport->in_flight = 0;
+  while (transport->active != NULL) {
+    mde_exchange *exchange = transport->active;
+    transport->active = exchange->next;
+    exchange->next = transport->orphan;
+    transport->orphan = exchange;
+  }
+  return open_multi(transport);
+}
+
+/* --- exchanges --- */
+
+static bool authorize(mde_exchange *exchange, const char *authorization)
+{
+  mde_buffer_reset(&exchange->authorization);
+  if (mde_buffer_append_text(&exchange->authorization, authorization) != MDE_OK)
+    return false;
+  /* Our own list nodes, not curl_slist_append's: its copies of the token would not be wiped. */
+  exchange->headers[0].data = exchange->authorization.data;
+  exchange->headers[0].next = &exchange->headers[1];
+  exchange->headers[1].data = exchange->transport->accept;
+  exchange->headers[1].next = NULL;
+  return curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+}
+
+static long as_long(int64_t milliseconds)
+{
+  return milliseconds < LONG_MAX ? (long)milliseconds : LONG_MAX;
+}
+
+static bool prepare(mde_exchange *exchange, const mde_request *request)
+{
+  CURL *easy = exchange->easy;
+  exchange->response = request->response;
+  exchange->head_bytes = 0;
+  exchange->head_ended = exchange->sent = false;
+  exchange->too_large = exchange->no_memory = false;
+  exchange->error[0] = '\0';
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, as_long(request->timeout_ms));
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, as_long(request->connect_timeout_ms));
+  return set_text(easy, CURLOPT_URL, request->url) &&
+         set_text(easy, CURLOPT_CUSTOMREQUEST, request->method) &&
+         authorize(exchange, request->authorization);
+}
+
+static void retire(mde_exchange *exchange)
+{
+  mde_transport *transport = exchange->transport;
+  curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, NULL);
+  mde_buffer_reset(&exchange->authorization);
+  exchange->owner = NULL;
+  exchange->response = NULL;
+  exchange->next = transport->idle;
+  transport->idle = exchange;
+}
+
+static mde_exchange *take_idle(mde_transport *transport)
+{
+  mde_exchange *exchange = transport->idle;
+  if (exchange == NULL)
+    return exchange_new(transport);
+  transport->idle = exchange->next;
+  return exchange;
+}
+
+mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *request, void *owner)
+{
+  mde_exchange *exchange = own_process(transport) ? take_idle(transport) : NULL;
+  if (exchange == NULL)
+    return NULL;
+  exchange->owner = owner;
+  if (!prepare(exchange, request) ||
+      curl_multi_add_handle(transport->multi, exchange->easy) != CURLM_OK) {
+    retire(exchange);
+    return NULL;
+  }
+  exchange->next = transport->active;
+  transport->active = exchange;
+  transport->in_flight++;
+  return exchange;
+}
+
+static bool unlink_from(mde_exchange **list, const mde_exchange *exchange)
+{
+  while (*list != NULL && *list != exchange)
+    list = &(*list)->next;
+  if (*list == NULL)
+    return false;
+  *list = exchange->next;
+  return true;
+}
+
+static void take_off_the_wire(mde_exchange *exchange)
+{
+  mde_transport *transport = exchange->transport;
+  curl_multi_remove_handle(transport->multi, exchange->easy);
+  if (unlink_from(&transport->active, exchange))
+    transport->in_flight--;
+  else
+    unlink_from(&transport->orphan, exchange);
+}
+
+static bool was_sent(const mde_exchange *exchange)
+{
+#if LIBCURL_VERSION_NUM >= 0x075000
+  return exchange->sent;
+#else
+  curl_off_t ready_us = 0;
+  curl_easy_getinfo(exchange->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+  return exchange->sent || ready_us > 0;
+#endif
+}
+
+bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange)
+{
+  if (!own_process(transport))
+    return true;
+  bool sent = was_sent(exchange);
+  take_off_the_wire(exchange);
+  retire(exchange);
+  return sent;
+}
+
+void mde_transport_run(mde_transport *transport, int64_t wait_ms)
+{
+  int running = 0;
+  if (!own_process(transport) || transport->orphan != NULL)
+    return;
+  curl_multi_perform(transport->multi, &running);
+  if (wait_ms <= 0 || running < transport->in_flight)
+    return;
+  int most_ms = wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
+  curl_multi_poll(transport->multi, NULL, 0, most_ms, NULL);
+  curl_multi_perform(transport->multi, &running);
+}
+
+/* --- outcomes --- */
+
+static mde_outcome_kind kind_of_aborted(const mde_exchange *exchange)
+{
+  if (exchange->too_large)
+    return MDE_OUTCOME_TOO_LARGE;
+  return exchange->no_memory ? MDE_OUTCOME_NO_MEMORY : MDE_OUTCOME_BROKEN;
+}
+
+/* OpenSSL reports a connection that broke during the handshake in the same code as a handshake that
+ * was refused; only the words differ. */
+static mde_outcome_kind kind_of_handshake(const mde_exchange *exchange)
+{
+  bool cut = strstr(exchange->error, "SSL_ERROR_SYSCALL") != NULL ||
+             strstr(exchange->error, "unexpected eof") != NULL ||
+             strstr(exchange->error, "reset by peer") != NULL;
+  return cut ? MDE_OUTCOME_UNREACHABLE : MDE_OUTCOME_TLS;
+}
+
+static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode result)
+{
+  switch (result) {
+  case CURLE_OK:
+    return exchange->head_ended ? MDE_OUTCOME_ANSWER : MDE_OUTCOME_BROKEN;
+  case CURLE_OPERATION_TIMEDOUT:
+    return MDE_OUTCOME_TIMEOUT;
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+  case CURLE_COULDNT_CONNECT:
+    return MDE_OUTCOME_UNREACHABLE;
+  case CURLE_WRITE_ERROR:
+    return kind_of_aborted(exchange);
+  case CURLE_SSL_CONNECT_ERROR:
+    return kind_of_handshake(exchange);
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_CRL_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+  case CURLE_SSL_ENGINE_INITFAILED:
+    return MDE_OUTCOME_TLS;
+  case CURLE_OUT_OF_MEMORY:
+    return MDE_OUTCOME_NO_MEMORY;
+  default:
+    return exchange->sent ? MDE_OUTCOME_BROKEN : MDE_OUTCOME_UNREACHABLE;
+  }
+}
+
+static void describe(mde_transport *transport, const mde_exchange *exchange, CURLcode result)
+{
+  const char *words = exchange->error;
+  if (words[0] == '\0')
+    words = result == CURLE_OK ? "the answer ended within its head" : curl_easy_strerror(result);
+  if (result == CURLE_ABORTED_BY_CALLBACK)
+    words = "the kept connection was closed by the other side";
+  if (exchange->too_large)
+    words = ""; /* libcurl's would be about our callback */
+  size_t length = strlen(words);
+  if (length >= sizeof transport->detail)
+    length = sizeof transport->detail - 1;
+  memcpy(transport->detail, words, length);
+  transport->detail[length] = '\0';
+}
+
+static void finish(mde_exchange *exchange, CURLcode result, mde_finished *finished)
+{
+  mde_transport *transport = exchange->transport;
+  long status = 0;
+  long connections = 0;
+  curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &connections);
+  transport->connections += (uint64_t)connections;
+  exchange->response->status = (int)status;
+  describe(transport, exchange, result);
+  finished->owner = exchange->owner;
+  finished->outcome =
+      (mde_outcome){.kind = kind_of_result(exchange, result), .sent = was_sent(exchange)};
+  if (finished->outcome.kind != MDE_OUTCOME_ANSWER)
+    finished->outcome.detail = transport->detail;
+}
+
+static bool take_orphan(mde_transport *transport, mde_finished *finished)
+{
+  mde_exchange *exchange = transport->orphan;
+  if (exchange == NULL)
+    return false;
+  finished->owner = exchange->owner;
+  finished->outcome = (mde_outcome){.kind = MDE_OUTCOME_CANCELLED,
+                                    .sent = exchange->sent,
+                                    .detail = "it belongs to the process that has forked"};
+  transport->orphan = exchange->next;
+  exchange_free(exchange);
+  return true;
+}
+
+bool mde_transport_take(mde_transport *transport, mde_finished *finished)
+{
+  CURLMsg *message;
+  int left = 0;
+  if (!own_process(transport))
+    return false;
+  if (take_orphan(transport, finished))
+    return true;
+  do {
+    message = curl_multi_info_read(transport->multi, &left);
+  } while (message != NULL && message->msg != CURLMSG_DONE);
+  if (message == NULL)
+    return false;
+  CURLcode result = message->data.result;
+  mde_exchange *exchange = NULL;
+  curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+  take_off_the_wire(exchange);
+  finish(exchange, result, finished);
+  retire(exchange);
+  return true;
+}
+
+uint64_t mde_transport_connections(const mde_transport *transport)
+{
+  return transport->connections;
+}

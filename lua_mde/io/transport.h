@@ -1,0 +1,58 @@
+/* HTTP by libcurl, and the only file of this project that knows it.
+ *
+ *   mde_transport *transport = mde_transport_open(&settings, memory);         returns owned
+ *   mde_exchange *exchange = mde_transport_start(transport, &request, owner);
+ *   mde_transport_run(transport, 100);                      moves bytes; waits up to 100 ms for some
+ *   while (mde_transport_take(transport, &finished)) ...    finished.owner, finished.outcome
+ *   mde_transport_close(transport);                         takes
+ *
+ * An attempt is one request: redirects are not followed, and libcurl's own re-sending of a request on
+ * a fresh connection is refused, so that each request has a quota slot of its own. In a forked child
+ * the transport makes itself new connections and lets go of the parent's without touching them. It
+ * does not retry, and knows nothing of quotas, tokens' lives or JSON. */
+#ifndef MDE_IO_TRANSPORT_H
+#define MDE_IO_TRANSPORT_H
+
+#include "core/memory.h"
+#include "core/request.h"
+
+enum { MDE_HEAD_MAX = 262144 }; /* bytes of one answer's head */
+
+typedef struct mde_transport_settings {
+  const char *ca_file;  /* NULL: libcurl's own */
+  const char *proxy;    /* NULL: none */
+  const char *no_proxy; /* NULL: none */
+  const char *user_agent;
+} mde_transport_settings; /* borrowed only while opening */
+
+typedef struct mde_transport mde_transport;
+typedef struct mde_exchange mde_exchange;
+
+typedef struct mde_finished {
+  void *owner; /* as given at the start */
+  mde_outcome outcome;
+} mde_finished;
+
+/* NULL: no memory (or a libcurl that cannot do TLS or be started). */
+mde_transport *mde_transport_open(const mde_transport_settings *settings, const mde_memory *memory);
+void mde_transport_close(mde_transport *transport);
+
+/* Borrows the request's URL only now; its response until the exchange is taken or cancelled.
+ * NULL: no memory. */
+mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *request,
+                                  void *owner);
+
+/* Takes an exchange off the wire; its owner hears nothing more. Returns whether it may have been
+ * sent. */
+bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange);
+
+void mde_transport_run(mde_transport *transport, int64_t wait_ms);
+
+/* One exchange that has come to its end, if there is one. Its `detail` is good until the next call
+ * of any of these functions. */
+bool mde_transport_take(mde_transport *transport, mde_finished *finished);
+
+/* Connections made so far. */
+uint64_t mde_transport_connections(const mde_transport *transport);
+
+#endif
