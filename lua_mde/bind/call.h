@@ -1,0 +1,45 @@
+/* The call userdata: the core's state machine with what it has under way, linked into its client.
+ *
+ * The client's list holds plain pointers, and the userdata unlinks itself when it is collected or
+ * its client is closed. Its user value is { client userdata, result }. */
+#ifndef MDE_BIND_CALL_H
+#define MDE_BIND_CALL_H
+
+#include "bind/client.h"
+
+#define CALL_CLASS "mde.call"
+
+enum { CALL_CLIENT = 1, CALL_RESULT = 2 }; /* of the user value */
+
+typedef struct Call {
+  mde_call core;
+  Client *client;         /* NULL once detached */
+  struct Call *next;      /* in the client's list */
+  mde_exchange *exchange; /* on the wire */
+  bool has_slot;          /* of the operation's quota */
+  int64_t sent_ms;
+  /* Without a network: when the scripted outcome arrives, and what it is. */
+  int64_t scripted_ms;
+  mde_outcome scripted;
+} Call;
+
+/* Pushes a new call of the client at `client_index`, linked and ready to be driven. Raises for memory,
+ * and for an address that is too long. */
+Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
+                const mde_call_limits *limits, const mde_slice *segments, const mde_query *query);
+
+/* Pushes the userdata of a linked call; false (and nothing pushed) if it is being collected. */
+bool call_push_linked(lua_State *L, int client_index, const Call *call);
+
+/* Ends it before its time: off the wire, failed, detached. */
+void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason);
+
+/* Takes it off the wire and lets its client forget it. May be called twice. */
+void call_detach(Call *call);
+
+/* Gives the slot back: sent and answered, sent and given up, or never sent. */
+void call_settle(Call *call, mde_slot_end end);
+
+void call_register(lua_State *L);
+
+#endif

@@ -1,0 +1,497 @@
+#include "bind/client.h"
+
+#include "bind/driver.h"
+#include "bind/error.h"
+#include "bind/options.h"
+#include "core/version.h"
+#include "io/environment.h"
+
+#include <string.h>
+
+#define DEFAULT_BASE_URL "https://api.security.microsoft.com"
+
+enum { URL_TEXT_MAX = 2048, MIB = 1024 * 1024 };
+
+/* --- options --- */
+
+typedef struct client_options {
+  mde_slice base_url, proxy, no_proxy, ca_file, user_agent;
+  bool has_windows;
+  mde_windows windows;
+  mde_call_limits limits;
+  uint32_t concurrency;
+} client_options;
+
+#define LIMIT(field) (offsetof(client_options, limits) + offsetof(mde_call_limits, field))
+#define MAX_BODY_MAX ((double)(SIZE_MAX / 4 < ((size_t)1 << 40) ? SIZE_MAX / 4 : ((size_t)1 << 40)))
+
+static const option_row client_rows[] = {
+    {"token", OPTION_ANY, 0, 0, 0},
+    {"base_url", OPTION_TEXT, offsetof(client_options, base_url), 0, 0},
+    {"rate_limit", OPTION_WINDOWS, offsetof(client_options, windows), 0, 0},
+    {"timeout", OPTION_SECONDS, LIMIT(timeout_ms), 0.001, 86400},
+    {"connect_timeout", OPTION_SECONDS, LIMIT(connect_timeout_ms), 0.001, 86400},
+    {"budget", OPTION_SECONDS, LIMIT(budget_ms), 0, 1e9},
+    {"max_attempts", OPTION_COUNT, LIMIT(max_attempts), 1, 100},
+    {"max_body", OPTION_SIZE, LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
+    {"concurrency", OPTION_COUNT, offsetof(client_options, concurrency), 1, 1000},
+    {"proxy", OPTION_TEXT, offsetof(client_options, proxy), 0, 0},
+    {"no_proxy", OPTION_TEXT, offsetof(client_options, no_proxy), 0, 0},
+    {"ca_file", OPTION_BYTES, offsetof(client_options, ca_file), 0, 0},
+    {"user_agent", OPTION_TEXT, offsetof(client_options, user_agent), 0, 0},
+    {"on_event", OPTION_FUNCTION, 0, 0, 0},
+    {NULL, OPTION_END, 0, 0, 0},
+};
+
+static const mde_call_limits default_limits = {
+    .timeout_ms = 30000,
+    .connect_timeout_ms = 10000,
+    .budget_ms = MDE_TIME_NEVER,
+    .max_attempts = 4,
+    .max_body_bytes = (size_t)64 * MIB,
+};
+
+/* Raw, as options_read reads: a metatable would have options taken that nobody has checked. */
+static void push_option(lua_State *L, int argument, const char *name)
+{
+  lua_pushstring(L, name);
+  lua_rawget(L, argument);
+}
+
+static bool has_option(lua_State *L, int argument, const char *name)
+{
+  push_option(L, argument, name);
+  bool has = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return has;
+}
+
+static void read_options(lua_State *L, int argument, client_options *options)
+{
+  *options = (client_options){.limits = default_limits, .concurrency = 8};
+  options_read(L, argument, client_rows, options);
+  options->has_windows = has_option(L, argument, "rate_limit");
+  if (options->base_url.data == NULL)
+    options->base_url = (mde_slice){DEFAULT_BASE_URL, strlen(DEFAULT_BASE_URL)};
+}
+
+/* --- what misuse is told --- */
+
+/* Never shows the token. */
+static void check_token(lua_State *L, int argument)
+{
+  size_t length;
+  push_option(L, argument, "token");
+  switch (lua_type(L, -1)) {
+  case LUA_TFUNCTION:
+    break;
+  case LUA_TSTRING: {
+    const char *token = lua_tolstring(L, -1, &length);
+    if (!mde_token_valid(token, length))
+      luaL_argerror(L, argument,
+                    "option 'token': empty, too long, or with characters that no token"
+                    " holds (a line end, perhaps)");
+    break;
+  }
+  case LUA_TNIL:
+    luaL_argerror(L, argument,
+                  "no credential: give 'token', a string or a function"
+                  " (is the environment variable that it comes from set?)");
+    break;
+  default:
+    luaL_argerror(L, argument,
+                  lua_pushfstring(L, "option 'token': string or function expected, got %s",
+                                  luaL_typename(L, -1)));
+  }
+  lua_pop(L, 1);
+}
+
+static void check_base_url(lua_State *L, int argument, mde_slice text)
+{
+  mde_base_url base;
+  if (text.length > URL_TEXT_MAX || !mde_base_url_parse(&base, text.data, text.length))
+    luaL_argerror(L, argument, "option 'base_url': https://HOST[:PORT][/PREFIX] expected");
+  if (!base.https && !base.loopback)
+    luaL_argerror(L, argument,
+                  "option 'base_url': plain http would show the token to the network;"
+                  " use https (http is for loopback addresses)");
+}
+
+/* Without TLS a proxy sees the token: then it must be on this machine, too. */
+static void check_proxy(lua_State *L, int argument, const client_options *options)
+{
+  mde_base_url base, proxy;
+  mde_base_url_parse(&base, options->base_url.data, options->base_url.length);
+  if (base.https || options->proxy.length == 0)
+    return;
+  if (!mde_base_url_parse(&proxy, options->proxy.data, options->proxy.length) || !proxy.loopback)
+    luaL_argerror(L, argument,
+                  "option 'proxy': with a plain http base_url it would see the token;"
+                  " a loopback proxy, http://127.0.0.1:PORT, expected");
+}
+
+/* --- making one --- */
+
+static void check_memory(lua_State *L, mde_status status)
+{
+  if (status != MDE_OK)
+    luaL_error(L, "not enough memory");
+}
+
+/* The text lives as long as the userdata, closed or not, since it is in its user value. */
+static void take_base_url(lua_State *L, Client *client, mde_slice text)
+{
+  compat_getuservalue(L, -1);
+  lua_pushlstring(L, text.data, text.length);
+  const char *kept = lua_tostring(L, -1);
+  lua_setfield(L, -2, CLIENT_BASE_URL);
+  lua_pop(L, 1);
+  mde_base_url_parse(&client->base, kept, text.length);
+}
+
+static void take_quotas(lua_State *L, Client *client, const client_options *options)
+{
+  size_t size = mde_operation_count * sizeof(mde_quota);
+  client->quotas = mde_memory_resize(&mde_memory_system, NULL, 0, size);
+  if (client->quotas == NULL)
+    luaL_error(L, "not enough memory");
+  for (size_t i = 0; i < mde_operation_count; i++)
+    mde_quota_init(&client->quotas[i], &mde_memory_system,
+                   options->has_windows ? &options->windows : &mde_operations[i].windows);
+}
+
+static void take_token(lua_State *L, int argument, Client *client)
+{
+  mde_slice token;
+  push_option(L, argument, "token");
+  bool is_function = lua_isfunction(L, -1);
+  mde_credential_init(&client->credential, &mde_memory_system, is_function);
+  if (!is_function) {
+    token.data = lua_tolstring(L, -1, &token.length);
+    check_memory(L, mde_credential_set(&client->credential, token, MDE_TIME_NEVER));
+  }
+  lua_pop(L, 1);
+}
+
+/* The string, or what the environment says; "" means none. */
+static const char *text_of(mde_slice option, const char *environment)
+{
+  const char *text = option.data != NULL ? option.data : environment;
+  return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static const char *push_user_agent(lua_State *L, mde_slice prefix)
+{
+  if (prefix.length == 0)
+    return lua_pushfstring(L, "mde-lua/%s", MDE_VERSION); /* 5.1's pushliteral returns nothing */
+  return lua_pushfstring(L, "%s mde-lua/%s", prefix.data, MDE_VERSION);
+}
+
+static void take_transport(lua_State *L, Client *client, const client_options *options)
+{
+  mde_transport_settings settings = {
+      .ca_file = text_of(options->ca_file, mde_environment_ca_file()),
+      .proxy = text_of(options->proxy, mde_environment_proxy(client->base.https)),
+      .no_proxy = text_of(options->no_proxy, mde_environment_no_proxy()),
+      .user_agent = push_user_agent(L, options->user_agent),
+  };
+  client->transport = mde_transport_open(&settings, &mde_memory_system);
+  lua_pop(L, 1);
+  if (client->transport == NULL)
+    luaL_error(L, "libcurl could not be started, or there is not enough memory");
+}
+
+/* { token = function or nil, on_event = function or nil, calls = weak table } */
+static void set_uservalue(lua_State *L, int argument, int client_index)
+{
+  static const char *const functions[] = {CLIENT_TOKEN, CLIENT_ON_EVENT};
+  lua_createtable(L, 0, 5);
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    push_option(L, argument, functions[i]);
+    if (!lua_isfunction(L, -1)) { /* a token string is not kept in Lua */
+      lua_pop(L, 1);
+      lua_pushnil(L);
+    }
+    lua_setfield(L, -2, functions[i]);
+  }
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, -2, CLIENT_CALLS);
+  compat_setuservalue(L, client_index);
+}
+
+static Client *push_zeroed(lua_State *L)
+{
+  Client *client = compat_newuserdata(L, sizeof *client);
+  memset(client, 0, sizeof *client);
+  luaL_getmetatable(L, CLIENT_CLASS);
+  lua_setmetatable(L, -2);
+  return client;
+}
+
+Client *client_create(lua_State *L, int argument, bool scripted)
+{
+  client_options options;
+  luaL_checkstack(L, 12, "client");
+  read_options(L, argument, &options);
+  check_token(L, argument);
+  check_base_url(L, argument, options.base_url);
+  check_proxy(L, argument, &options);
+  Client *client = push_zeroed(L);
+  set_uservalue(L, argument, lua_gettop(L));
+  client->limits = options.limits;
+  client->concurrency = options.concurrency;
+  client->scripted = scripted;
+  client->clock = &client->own_clock;
+  client->random_state = mde_random_seed();
+  client->fixed_jitter = -1;
+  client->has_events = has_option(L, argument, CLIENT_ON_EVENT);
+  take_base_url(L, client, options.base_url);
+  take_quotas(L, client, &options);
+  take_token(L, argument, client);
+  if (!scripted)
+    take_transport(L, client, &options);
+  client->open = true;
+  return client;
+}
+
+int client_new(lua_State *L)
+{
+  if (lua_isnone(L, 1))
+    luaL_argerror(L, 1, "a table of options expected: mde.client{ token = ... }");
+  client_create(L, 1, false);
+  return 1;
+}
+
+/* --- the end of one --- */
+
+void client_close(Client *client)
+{
+  client->open = false;
+  client->close_asked = false;
+  while (client->calls != NULL)
+    call_end(client->calls, MDE_ERROR_CLOSED, MDE_FAILURE_CLOSED);
+  mde_transport_close(client->transport);
+  client->transport = NULL;
+  for (size_t i = 0; client->quotas != NULL && i < mde_operation_count; i++)
+    mde_quota_free(&client->quotas[i]);
+  mde_memory_resize(&mde_memory_system, client->quotas, mde_operation_count * sizeof(mde_quota), 0);
+  client->quotas = NULL;
+  mde_credential_free(&client->credential);
+}
+
+/* close, __gc and __close: any object, any number of times. */
+static int client_gc(lua_State *L)
+{
+  Client *client = compat_testudata(L, 1, CLIENT_CLASS);
+  if (client == NULL)
+    return 0;
+  if (client->busy) {
+    client->close_asked = true;
+    return 0;
+  }
+  client_close(client);
+  return 0;
+}
+
+static int client_close_method(lua_State *L)
+{
+  luaL_checkudata(L, 1, CLIENT_CLASS);
+  return client_gc(L);
+}
+
+/* --- helpers for those who drive --- */
+
+int64_t client_now_ms(const Client *client)
+{
+  return mde_clock_now_ms(client->clock);
+}
+
+mde_quota *client_quota(Client *client, const mde_operation *operation)
+{
+  return &client->quotas[operation - mde_operations];
+}
+
+/* --- operations --- */
+
+typedef struct call_options {
+  mde_call_limits limits;
+  mde_query query;
+} call_options;
+
+#define CALL_LIMIT(field) (offsetof(call_options, limits) + offsetof(mde_call_limits, field))
+#define QUERY(field) (offsetof(call_options, query) + offsetof(mde_query, field))
+
+enum { COMMON_ROWS = 4, CALL_ROWS_MAX = 10 };
+
+static const option_row common_rows[COMMON_ROWS] = {
+    {"timeout", OPTION_SECONDS, CALL_LIMIT(timeout_ms), 0.001, 86400},
+    {"budget", OPTION_SECONDS, CALL_LIMIT(budget_ms), 0, 1e9},
+    {"max_attempts", OPTION_COUNT, CALL_LIMIT(max_attempts), 1, 100},
+    {"max_body", OPTION_SIZE, CALL_LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
+};
+
+/* The options that this operation takes: the common ones and its OData query. */
+static void list_rows(const mde_operation *operation, option_row rows[CALL_ROWS_MAX])
+{
+  size_t count = COMMON_ROWS;
+  memcpy(rows, common_rows, sizeof common_rows);
+  if (operation->query & MDE_QUERY_FILTER)
+    rows[count++] = (option_row){"filter", OPTION_BYTES, QUERY(filter), 0, 0};
+  if (operation->query & MDE_QUERY_EXPAND)
+    rows[count++] = (option_row){"expand", OPTION_BYTES, QUERY(expand), 0, 0};
+  if (operation->query & MDE_QUERY_TOP)
+    rows[count++] = (option_row){"top", OPTION_NUMBER, QUERY(top), 1, operation->top_max};
+  if (operation->query & MDE_QUERY_SKIP)
+    rows[count++] = (option_row){"skip", OPTION_NUMBER, QUERY(skip), 0, 1e9};
+  if (operation->query != 0)
+    rows[count++] = (option_row){"max_items", OPTION_NUMBER, QUERY(max_items), 1, 1e9};
+  rows[count] = (option_row){NULL, OPTION_END, 0, 0, 0};
+}
+
+static void read_call_options(lua_State *L, int argument, const mde_operation *operation,
+                              call_options *options)
+{
+  option_row rows[CALL_ROWS_MAX];
+  if (lua_isnoneornil(L, argument))
+    return;
+  list_rows(operation, rows);
+  options_read(L, argument, rows, options);
+  options->query.has_skip = has_option(L, argument, "skip");
+}
+
+static mde_slice check_segment(lua_State *L, int argument)
+{
+  mde_slice segment;
+  luaL_checktype(L, argument,
+                 LUA_TSTRING); /* a number is not an id that somebody lost the quotes of */
+  segment.data = lua_tolstring(L, argument, &segment.length);
+  if (!mde_uri_segment_valid(segment))
+    luaL_argerror(L, argument, "an id must not be empty, '.', '..' or hold control characters");
+  return segment;
+}
+
+static Client *check_idle(lua_State *L, int argument)
+{
+  Client *client = luaL_checkudata(L, argument, CLIENT_CLASS);
+  if (client->busy)
+    luaL_error(L, "a client cannot be used from inside its own token function or on_event");
+  return client;
+}
+
+/* Pushes what came of the finished call at `index`. */
+static int push_outcome(lua_State *L, int index)
+{
+  Call *call = lua_touserdata(L, index);
+  int results = 1;
+  if (call->core.need == MDE_CALL_DONE) {
+    compat_getuservalue(L, index);
+    lua_rawgeti(L, -1, CALL_RESULT);
+  } else {
+    if (call->client != NULL)
+      call->client->stats.errors++;
+    lua_pushnil(L);
+    error_push(L, call);
+    results = 2;
+  }
+  call_detach(call);
+  mde_call_free(&call->core);
+  return results;
+}
+
+static int push_closed(lua_State *L, const char *operation)
+{
+  lua_pushnil(L);
+  error_push_closed(L, operation);
+  return 2;
+}
+
+/* A method of the operation in its upvalue: client:name(segments... [, options]). */
+static int client_call(lua_State *L)
+{
+  const mde_operation *operation = lua_touserdata(L, lua_upvalueindex(1));
+  Client *client = check_idle(L, 1);
+  mde_slice segments[MDE_ARGUMENTS_MAX];
+  int count = (int)mde_operation_arguments(operation);
+  call_options options = {.limits = client->limits};
+  for (int i = 0; i < count; i++)
+    segments[i] = check_segment(L, i + 2);
+  read_call_options(L, count + 2, operation, &options);
+  lua_settop(L, count + 2);
+  if (!client->open)
+    return push_closed(L, operation->name);
+  call_push(L, 1, operation, &options.limits, segments, &options.query);
+  client->stats.calls++;
+  driver_run(L, 1, count + 3);
+  return push_outcome(L, count + 3);
+}
+
+/* --- other methods --- */
+
+static void set_count(lua_State *L, const char *name, uint64_t value)
+{
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+static int client_stats_method(lua_State *L)
+{
+  const Client *client = luaL_checkudata(L, 1, CLIENT_CLASS);
+  const client_stats *stats = &client->stats;
+  if (!client->open)
+    return push_closed(L, "stats");
+  lua_createtable(L, 0, 11);
+  set_count(L, "calls", stats->calls);
+  set_count(L, "attempts", stats->attempts);
+  set_count(L, "retries", stats->retries);
+  set_count(L, "throttled", stats->throttled);
+  set_count(L, "errors", stats->errors);
+  set_count(L, "tokens", stats->tokens);
+  set_count(L, "pages", stats->pages);
+  set_count(L, "bytes_received", stats->bytes);
+  set_count(L, "connections", client->scripted ? 0 : mde_transport_connections(client->transport));
+  set_count(L, "in_flight", client->in_flight);
+  lua_pushnumber(L, (lua_Number)stats->waited_ms / 1000);
+  lua_setfield(L, -2, "waited_seconds");
+  return 1;
+}
+
+static int client_tostring(lua_State *L)
+{
+  const Client *client = luaL_checkudata(L, 1, CLIENT_CLASS);
+  lua_pushlstring(L, client->base.origin.data, client->base.origin.length);
+  lua_pushfstring(L, "%s (%s, %s)", CLIENT_CLASS, lua_tostring(L, -1),
+                  client->open ? "open" : "closed");
+  return 1;
+}
+
+/* --- the class --- */
+
+static void set_operations(lua_State *L)
+{
+  for (size_t i = 0; i < mde_operation_count; i++) {
+    lua_pushlightuserdata(L, (void *)(size_t)&mde_operations[i]);
+    lua_pushcclosure(L, client_call, 1);
+    lua_setfield(L, -2, mde_operations[i].name);
+  }
+}
+
+void client_register(lua_State *L)
+{
+  static const luaL_Reg methods[] = {
+      {"stats", client_stats_method}, {"close", client_close_method}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__gc", client_gc}, {"__close", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
+  luaL_newmetatable(L, CLIENT_CLASS);
+  compat_setfuncs(L, metamethods);
+  lua_newtable(L);
+  compat_setfuncs(L, methods);
+  set_operations(L);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}

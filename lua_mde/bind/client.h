@@ -1,0 +1,68 @@
+/* The client: what one `mde.client{...}` owns. Methods are in client.c, running calls in driver.c.
+ *
+ * The userdata is zeroed before it gets its metatable, and every field may be freed when zero, so a
+ * collection at any moment of its making finds nothing that it cannot clean up. Its user value holds
+ * the Lua values that belong to it, under the names below. */
+#ifndef MDE_BIND_CLIENT_H
+#define MDE_BIND_CLIENT_H
+
+#include "bind/compat.h"
+#include "core/call.h"
+#include "core/quota.h"
+#include "io/clock.h"
+#include "io/transport.h"
+
+#define CLIENT_CLASS "mde.client"
+
+/* Fields of the user value. */
+#define CLIENT_TOKEN "token"       /* the token function */
+#define CLIENT_ON_EVENT "on_event" /* the event function */
+#define CLIENT_BASE_URL "base_url" /* its text */
+#define CLIENT_CALLS "calls"       /* weak: light userdata -> call userdata */
+#define CLIENT_SCRIPT "script"     /* mde.testing's answering function */
+#define CLIENT_CLOCK "clock"       /* mde.testing's clock */
+
+struct Call;
+
+typedef struct client_stats {
+  uint64_t calls, attempts, retries, throttled, errors, tokens, pages, bytes;
+  int64_t waited_ms;
+} client_stats;
+
+typedef struct Client {
+  bool open;
+  bool busy;        /* its driver is running, perhaps inside a callback of the script's */
+  bool close_asked; /* by such a callback: done as soon as the driver may */
+  bool scripted;    /* answers come from mde.testing, not from a network */
+  bool has_events;
+  mde_base_url base; /* borrows from the user value's string */
+  mde_call_limits limits;
+  uint32_t concurrency, in_flight;
+  mde_credential credential;
+  mde_quota *quotas; /* one for each operation, in the table's order */
+  mde_transport *transport;
+  mde_clock *clock; /* own_clock, or mde.testing's, which the user value keeps alive */
+  mde_clock own_clock;
+  uint64_t random_state;
+  double fixed_jitter; /* of mde.testing; negative: the dice */
+  struct Call *calls;  /* not finished; each unlinks itself */
+  client_stats stats;
+} Client;
+
+/* `mde.client(options)`. */
+int client_new(lua_State *L);
+
+/* Makes a client from the options at `argument`, and leaves its userdata on top. A scripted one gets
+ * no transport; its clock and script are then set by the caller. */
+Client *client_create(lua_State *L, int argument, bool scripted);
+
+/* Registers the class: a method for each operation of the table, and the others. */
+void client_register(lua_State *L);
+
+/* Lets go of everything; may be called twice. Calls that are not finished end as closed. */
+void client_close(Client *client);
+
+int64_t client_now_ms(const Client *client);
+mde_quota *client_quota(Client *client, const mde_operation *operation);
+
+#endif

@@ -1,0 +1,294 @@
+#include "bind/driver.h"
+
+#include "bind/answer.h"
+#include "bind/error.h"
+#include "bind/event.h"
+#include "bind/script.h"
+#include "bind/token.h"
+
+enum { SLICE_MS = 50 };
+
+static const char tick_key = 't'; /* the registry's key of the trivial function */
+
+/* --- one step of one call --- */
+
+static double jitter(Client *client)
+{
+  return client->fixed_jitter >= 0 ? client->fixed_jitter : mde_random_next(&client->random_state);
+}
+
+static void tell_wait(lua_State *L, int client_index, const Call *call)
+{
+  int64_t wait_ms = call->core.wake_ms - client_now_ms(call->client);
+  if (call->core.need != MDE_CALL_WAIT || wait_ms <= 0)
+    return;
+  call->client->stats.waited_ms += wait_ms;
+  event_wait(L, client_index, call, call->core.wait_reason, wait_ms);
+}
+
+/* Each step returns whether the call may be able to go on at once. */
+static bool ask_quota(lua_State *L, int client_index, Call *call)
+{
+  Client *client = call->client;
+  if (client->in_flight >= client->concurrency)
+    return false;
+  int64_t now_ms = client_now_ms(client);
+  mde_quota_answer answer = mde_quota_reserve(client_quota(client, call->core.operation), now_ms);
+  if (answer.status != MDE_OK) {
+    mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
+  } else if (answer.granted) {
+    call->has_slot = true;
+    client->in_flight++;
+    mde_call_grant(&call->core);
+  } else {
+    mde_call_refuse(&call->core, answer.wait_ms, answer.closed, now_ms);
+    tell_wait(L, client_index, call);
+    return answer.wait_ms != MDE_WAIT_UNKNOWN;
+  }
+  return true;
+}
+
+static mde_slot_end slot_end(const mde_outcome *outcome)
+{
+  if (!outcome->sent)
+    return MDE_SLOT_UNSENT;
+  bool given_up = outcome->kind == MDE_OUTCOME_TIMEOUT || outcome->kind == MDE_OUTCOME_CANCELLED ||
+                  outcome->kind == MDE_OUTCOME_NO_MEMORY;
+  return given_up ? MDE_SLOT_ABANDONED : MDE_SLOT_ANSWERED;
+}
+
+static void pass_on_lesson(const Call *call)
+{
+  const mde_lesson *lesson = &call->core.lesson;
+  mde_quota *quota = client_quota(call->client, call->core.operation);
+  if (lesson->close_for_ms > 0)
+    mde_quota_close_until(quota, client_now_ms(call->client) + lesson->close_for_ms);
+  if (lesson->limit.calls > 0)
+    mde_quota_lower(quota, lesson->limit);
+}
+
+static void count(client_stats *stats, const mde_call *core, const mde_outcome *outcome,
+                  size_t bytes)
+{
+  stats->bytes += bytes;
+  stats->attempts += outcome->sent;
+  stats->throttled += core->response.status == 429;
+  stats->retries += core->need == MDE_CALL_WAIT || core->need == MDE_CALL_TOKEN;
+}
+
+/* A service or proxy that echoes the request must not bring the token into a message. Now is the time:
+ * a token that the answer refuses is forgotten by the core. */
+static void hide_token(Call *call)
+{
+  mde_response *response = &call->core.response;
+  if (response->status >= 300)
+    error_hide(&response->body, mde_credential_token(&call->client->credential));
+}
+
+static void conclude(lua_State *L, int client_index, Call *call, const mde_outcome *outcome)
+{
+  Client *client = call->client;
+  uint32_t attempt = call->core.attempt;
+  size_t bytes = call->core.response.body.length;
+  call->exchange = NULL;
+  call_settle(call, slot_end(outcome));
+  hide_token(call);
+  mde_call_feed(&call->core, outcome, client_now_ms(client), jitter(client));
+  pass_on_lesson(call);
+  count(&client->stats, &call->core, outcome, bytes);
+  event_attempt(L, client_index, call, outcome, attempt, bytes);
+  tell_wait(L, client_index, call);
+}
+
+static bool send(lua_State *L, int client_index, Call *call)
+{
+  Client *client = call->client;
+  call->sent_ms = client_now_ms(client);
+  mde_request request = mde_call_request(&call->core, call->sent_ms);
+  mde_call_sent(&call->core);
+  if (client->scripted) {
+    script_start(L, client_index, call, &request);
+    return false;
+  }
+  call->exchange = mde_transport_start(client->transport, &request, call);
+  if (call->exchange != NULL)
+    return false;
+  mde_outcome outcome = {.kind = MDE_OUTCOME_NO_MEMORY};
+  conclude(L, client_index, call, &outcome);
+  return true;
+}
+
+/* The call's userdata is at `call_index`. */
+static bool take_step(lua_State *L, int client_index, int call_index)
+{
+  Call *call = lua_touserdata(L, call_index);
+  switch (mde_call_next(&call->core, client_now_ms(call->client))) {
+  case MDE_CALL_TOKEN:
+    token_fetch(L, client_index);
+    return true;
+  case MDE_CALL_QUOTA:
+    return ask_quota(L, client_index, call);
+  case MDE_CALL_SEND:
+    return send(L, client_index, call);
+  case MDE_CALL_BODY:
+    answer_take(L, client_index, call_index);
+    return true;
+  case MDE_CALL_WAIT:
+  case MDE_CALL_IN_FLIGHT:
+  case MDE_CALL_DONE:
+  case MDE_CALL_FAILED:
+    break;
+  }
+  return false;
+}
+
+/* --- all calls of a client --- */
+
+/* Pushes the client's table of calls. From here to the userdata on the stack nothing is allocated, so
+ * that no collection can take away a call that is only held by a pointer. */
+static int push_calls(lua_State *L, int client_index)
+{
+  luaL_checkstack(L, 8, "calls");
+  compat_getuservalue(L, client_index);
+  lua_getfield(L, -1, CLIENT_CALLS);
+  lua_remove(L, -2);
+  return lua_gettop(L);
+}
+
+/* Pushes the call's userdata, or nil while it is being collected. */
+static bool push_anchor(lua_State *L, int calls_index, Call *call)
+{
+  lua_pushlightuserdata(L, call);
+  lua_rawget(L, calls_index);
+  return !lua_isnil(L, -1);
+}
+
+static bool is_running(const Client *client)
+{
+  return client->open && !client->close_asked;
+}
+
+static void advance(lua_State *L, int client_index)
+{
+  Client *client = lua_touserdata(L, client_index);
+  int calls_index = push_calls(L, client_index);
+  for (Call *at = client->calls; at != NULL && is_running(client); at = at->next) {
+    bool anchored = push_anchor(L, calls_index, at);
+    while (anchored && is_running(client) && take_step(L, client_index, calls_index + 1))
+      ;
+    lua_settop(L, calls_index);
+  }
+  lua_settop(L, calls_index - 1);
+}
+
+static bool take_finished(Client *client, mde_finished *finished)
+{
+  if (!client->scripted)
+    return mde_transport_take(client->transport, finished);
+  Call *call = script_take(client);
+  if (call == NULL)
+    return false;
+  *finished = (mde_finished){call, call->scripted};
+  return true;
+}
+
+static void harvest(lua_State *L, int client_index)
+{
+  Client *client = lua_touserdata(L, client_index);
+  int calls_index = push_calls(L, client_index);
+  mde_finished finished;
+  while (is_running(client) && take_finished(client, &finished)) {
+    Call *call = finished.owner;
+    if (push_anchor(L, calls_index, call)) {
+      conclude(L, client_index, call, &finished.outcome);
+    } else {
+      call->exchange = NULL;
+      call_settle(call, slot_end(&finished.outcome));
+    }
+    lua_settop(L, calls_index);
+  }
+  lua_settop(L, calls_index - 1);
+}
+
+static int64_t earliest_wake_ms(const Client *client)
+{
+  int64_t earliest_ms = MDE_TIME_NEVER;
+  for (const Call *at = client->calls; at != NULL; at = at->next) {
+    int64_t wake_ms = mde_call_finished(&at->core) ? MDE_TIME_NEVER : mde_call_wake_ms(&at->core);
+    if (wake_ms < earliest_ms)
+      earliest_ms = wake_ms;
+  }
+  return earliest_ms;
+}
+
+static void wait(lua_State *L, Client *client, int64_t most_ms)
+{
+  int64_t wake_ms = earliest_wake_ms(client);
+  if (client->scripted) {
+    script_wait(L, client, wake_ms);
+    return;
+  }
+  int64_t now_ms = client_now_ms(client);
+  int64_t wait_ms = wake_ms - now_ms < most_ms ? wake_ms - now_ms : most_ms;
+  mde_transport_run(client->transport, wait_ms > 0 ? wait_ms : 0);
+}
+
+/* --- a blocking call --- */
+
+static void tick(lua_State *L)
+{
+  lua_pushlightuserdata(L, (void *)(size_t)&tick_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  lua_call(L, 0, 0);
+}
+
+static void close_if_asked(Client *client)
+{
+  if (client->close_asked)
+    client_close(client);
+}
+
+/* (client, call): the loop, protected by driver_run. */
+static int run(lua_State *L)
+{
+  Client *client = lua_touserdata(L, 1);
+  Call *call = lua_touserdata(L, 2);
+  while (!mde_call_finished(&call->core)) {
+    advance(L, 1);
+    if (!mde_call_finished(&call->core) && is_running(client)) {
+      wait(L, client, SLICE_MS);
+      harvest(L, 1);
+    }
+    close_if_asked(client);
+    tick(L);
+  }
+  return 0;
+}
+
+void driver_run(lua_State *L, int client_index, int call_index)
+{
+  Client *client = lua_touserdata(L, client_index);
+  Call *call = lua_touserdata(L, call_index);
+  lua_pushcfunction(L, run);
+  lua_pushvalue(L, client_index);
+  lua_pushvalue(L, call_index);
+  client->busy = true;
+  int status = lua_pcall(L, 2, 0, 0);
+  client->busy = false;
+  close_if_asked(client);
+  if (status == 0)
+    return;
+  if (client->credential.fetching) /* nobody is, any more: the next call must not wait for it */
+    mde_credential_fail(&client->credential, "the fetch was broken off");
+  call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
+  lua_error(L);
+}
+
+void driver_register(lua_State *L)
+{
+  static const char code[] = "local ticks = 0; ticks = ticks + 1";
+  lua_pushlightuserdata(L, (void *)(size_t)&tick_key);
+  if (luaL_loadbuffer(L, code, sizeof code - 1, "=mde") != 0)
+    lua_error(L);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}

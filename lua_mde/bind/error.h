@@ -1,0 +1,18 @@
+/* The error object: a table with fields for programs and `__tostring` for people. */
+#ifndef MDE_BIND_ERROR_H
+#define MDE_BIND_ERROR_H
+
+#include "bind/call.h"
+
+/* Pushes the error of a failed call. Raises for memory. */
+void error_push(lua_State *L, Call *call);
+
+/* Pushes one of kind "closed" for a method of a closed client. */
+void error_push_closed(lua_State *L, const char *operation);
+
+/* Makes the secret unreadable in the body of an error. */
+void error_hide(mde_buffer *body, mde_slice secret);
+
+void error_register(lua_State *L);
+
+#endif

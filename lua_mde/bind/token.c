@@ -1,0 +1,128 @@
+#include "bind/token.h"
+
+#include "bind/event.h"
+#include "bind/interrupt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A life of less would have the token fetched again before it is used. */
+enum { SHORTEST_LIFE_MS = 1000, LONGEST_LIFE_SECONDS = 365 * 86400 };
+
+/* --- the function's two results, at `first` and above it --- */
+
+static int call_tostring(lua_State *L)
+{
+  return luaL_callmeta(L, 1, "__tostring");
+}
+
+/* The words of a message or an error, which may be an object that prints itself: by Lua code, which
+ * may fail in its turn. What they borrow from is left on top. */
+static const char *push_words(lua_State *L, int index)
+{
+  lua_pushvalue(L, index);
+  if (lua_type(L, index) != LUA_TSTRING) {
+    lua_pushcfunction(L, call_tostring);
+    lua_insert(L, -2);
+    if (!interrupt_pcall(L, 1, 1))
+      return "something that cannot be printed";
+  }
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, index);
+}
+
+/* Why the results cannot be used, or NULL. `reason` is room for words of our own. */
+static const char *find_fault(lua_State *L, int first, char *reason, size_t size)
+{
+  if (lua_isnil(L, first) || (lua_isboolean(L, first) && !lua_toboolean(L, first))) {
+    snprintf(reason, size, "the token function says: %s",
+             lua_isnil(L, first + 1) ? "nothing (it returned nil without a message)"
+                                     : push_words(L, first + 1));
+    return reason;
+  }
+  if (lua_type(L, first) != LUA_TSTRING) {
+    snprintf(reason, size, "the token function returned a %s, not a string",
+             luaL_typename(L, first));
+    return reason;
+  }
+  size_t length;
+  const char *token = lua_tolstring(L, first, &length);
+  if (!mde_token_valid(token, length))
+    return "the token function returned an empty string, one with characters that no token holds"
+           " (a line end, perhaps), or one that is too long";
+  if (!lua_isnil(L, first + 1) &&
+      (lua_type(L, first + 1) != LUA_TNUMBER || !(lua_tonumber(L, first + 1) > 0)))
+    return "the token function's second result, the token's life, is not a number of seconds";
+  return NULL;
+}
+
+/* 0: for ever. */
+static double life_seconds(lua_State *L, int index)
+{
+  lua_Number seconds = lua_tonumber(L, index);
+  return seconds < LONGEST_LIFE_SECONDS ? (double)seconds : 0;
+}
+
+static int64_t expiry_ms(const Client *client, double seconds)
+{
+  if (seconds <= 0)
+    return MDE_TIME_NEVER;
+  int64_t life_ms = (int64_t)(seconds * 1000);
+  return client_now_ms(client) + (life_ms > SHORTEST_LIFE_MS ? life_ms : SHORTEST_LIFE_MS);
+}
+
+/* Calls the function; on success two results are on top, else one error value. */
+static bool call_function(lua_State *L, int client_index)
+{
+  compat_getuservalue(L, client_index);
+  lua_getfield(L, -1, CLIENT_TOKEN);
+  lua_remove(L, -2);
+  return interrupt_pcall(L, 0, 2);
+}
+
+static void fail(Client *client, const char *reason)
+{
+  mde_credential_fail(&client->credential, reason);
+}
+
+static void fail_with_error(lua_State *L, Client *client)
+{
+  char reason[MDE_TOKEN_REASON_MAX + 1];
+  const char *words = push_words(L, lua_gettop(L));
+  bool yielded =
+      strstr(words, "yield across") != NULL || strstr(words, "outside a coroutine") != NULL;
+  snprintf(reason, sizeof reason, "the token function failed: %s%s", words,
+           yielded ? " (it must not yield here)" : "");
+  fail(client, reason);
+}
+
+static bool accept(lua_State *L, Client *client, int first, double seconds)
+{
+  mde_slice token;
+  token.data = lua_tolstring(L, first, &token.length);
+  mde_status status = mde_credential_set(&client->credential, token, expiry_ms(client, seconds));
+  if (status != MDE_OK)
+    fail(client, "not enough memory for the token");
+  return status == MDE_OK;
+}
+
+void token_fetch(lua_State *L, int client_index)
+{
+  Client *client = lua_touserdata(L, client_index);
+  char reason[MDE_TOKEN_REASON_MAX + 1];
+  double seconds = 0;
+  bool ok = false;
+  int top = lua_gettop(L);
+  client->stats.tokens++;
+  if (!call_function(L, client_index)) {
+    fail_with_error(L, client);
+  } else {
+    const char *fault = find_fault(L, top + 1, reason, sizeof reason);
+    seconds = fault == NULL ? life_seconds(L, top + 2) : 0;
+    if (fault != NULL)
+      fail(client, fault);
+    else
+      ok = accept(L, client, top + 1, seconds);
+  }
+  lua_settop(L, top);
+  event_token(L, client_index, ok, seconds);
+}
