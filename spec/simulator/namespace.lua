@@ -1,0 +1,129 @@
+-- What one spec has set and what it was seen to do. Specs that run at the same time each have their own, named by
+-- their token: "simulator-token-NAME", or "simulator-token-NAME.ANYTHING" where a spec needs several tokens.
+
+local window = require "spec.simulator.window"
+
+local namespace = {}
+namespace.__index = namespace
+
+local LOG_SIZE = 1000
+
+local all = {}
+
+local function new(name)
+  return setmetatable({
+    name = name,
+    settings = {
+      limits = { [60] = 100, [3600] = 1500 },
+      page_size = 100,
+      next_link_style = "skip",
+      next_link_with_top = false,
+      throttle_code = "429",
+      retry_after = "seconds",
+      denied = {},
+      revoked = {},
+    },
+    faults = {},
+    operations = {},
+    log = {},
+    logged = 0,
+    in_flight = 0,
+    largest_in_flight = 0,
+  }, namespace)
+end
+
+function namespace.get(name)
+  all[name] = all[name] or new(name)
+  return all[name]
+end
+
+function namespace.reset(name)
+  all[name] = nil
+end
+
+-- "simulator-token-a.2" -> "a", "2". Nil for a token that this service did not issue.
+function namespace.of_token(token)
+  if token == "simulator-token" then return "", "" end
+  local rest = token:match "^simulator%-token%-(.+)$"
+  if not rest then return nil end
+  return rest:match "^([^.]*)%.?(.*)$"
+end
+
+-- Windows to measure, also where nothing is limited.
+local function make_windows(limits)
+  local windows = {}
+  for seconds, limit in pairs(limits or { [60] = false, [3600] = false }) do
+    windows[#windows + 1] = window.new(seconds, limit or nil)
+  end
+  return windows
+end
+
+-- The limits of one operation: its own, or those for all.
+function namespace:limits_of(operation)
+  local limits = self.settings.limits
+  if not limits then return nil end
+  local own = limits[operation]
+  if own ~= nil then return own or nil end
+  local general = {}
+  for seconds, limit in pairs(limits) do
+    if type(seconds) == "number" then general[seconds] = limit end
+  end
+  return next(general) and general
+end
+
+function namespace:operation(name)
+  local operation = self.operations[name]
+  if not operation then
+    operation = { requests = 0, throttled = 0, windows = make_windows(self:limits_of(name)) }
+    self.operations[name] = operation
+  end
+  return operation
+end
+
+-- New limits begin with nothing counted.
+function namespace:set_limits(limits)
+  self.settings.limits = limits
+  for name, operation in pairs(self.operations) do
+    operation.windows = make_windows(self:limits_of(name))
+  end
+end
+
+local function remember(self, request)
+  self.logged = self.logged + 1
+  self.log[self.logged] = request
+  self.log[self.logged - LOG_SIZE] = nil
+end
+
+-- The last requests, in the order of their arrival.
+function namespace:recent()
+  local requests = {}
+  for i = math.max(1, self.logged - LOG_SIZE + 1), self.logged do requests[#requests + 1] = self.log[i] end
+  return requests
+end
+
+-- Every request is counted when it arrives, whatever becomes of it.
+function namespace:arrive(request)
+  local operation = self:operation(request.operation)
+  operation.requests = operation.requests + 1
+  for _, each in ipairs(operation.windows) do each:arrive(request.seconds) end
+  self.in_flight = self.in_flight + 1
+  self.largest_in_flight = math.max(self.largest_in_flight, self.in_flight)
+  remember(self, request)
+end
+
+function namespace:leave()
+  self.in_flight = self.in_flight - 1
+end
+
+-- The exceeded window that stays so for longest, and for how long; nil when the request may pass.
+function namespace:exceeded_window(request)
+  local operation, slowest, longest = self:operation(request.operation), nil, 0
+  for _, each in ipairs(operation.windows) do
+    local wait = each:exceeded() and each:wait(request.seconds) or 0
+    if wait > longest then slowest, longest = each, wait end
+  end
+  if slowest then operation.throttled = operation.throttled + 1 end
+  return slowest, longest
+end
+
+return namespace
