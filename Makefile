@@ -133,12 +133,12 @@ format:
 
 .PHONY: demo
 demo: bootstrap-demo
-	@$(MAKE) --no-print-directory all LUA=lua5.4
+	@$(MAKE) --no-print-directory -s all LUA=lua5.4
 	@scripts/demo.sh build/lua5.4-$(VARIANT)
 
 .PHONY: simulator
 simulator: bootstrap-demo
-	@$(MAKE) --no-print-directory all LUA=lua5.4
+	@$(MAKE) --no-print-directory -s all LUA=lua5.4
 	@mkdir -p build
 	@spec/simulator/simulator.sh foreground build/simulator
 

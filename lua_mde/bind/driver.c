@@ -124,7 +124,7 @@ static bool take_step(lua_State *L, int client_index, int call_index)
   Call *call = lua_touserdata(L, call_index);
   switch (mde_call_next(&call->core, client_now_ms(call->client))) {
   case MDE_CALL_TOKEN:
-    token_fetch(L, client_index);
+    token_fetch(L, client_index, call);
     return true;
   case MDE_CALL_QUOTA:
     return ask_quota(L, client_index, call);

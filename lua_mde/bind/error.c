@@ -120,12 +120,12 @@ static void set_integer(lua_State *L, const char *name, lua_Integer value)
   lua_setfield(L, -2, name);
 }
 
-/* The value at `index`, if it is a string, becomes a field of the table on top. */
-static void set_copy(lua_State *L, const char *name, int index)
+static void set_words(lua_State *L, const char *name, mde_slice words)
 {
-  if (lua_type(L, index) != LUA_TSTRING)
+  char text[MDE_FAILURE_TEXT_MAX];
+  if (words.length == 0)
     return;
-  lua_pushvalue(L, index);
+  lua_pushlstring(L, text, mde_failure_quote(text, sizeof text, words));
   lua_setfield(L, -2, name);
 }
 
@@ -181,8 +181,8 @@ void error_push(lua_State *L, Call *call)
   context.service_target = push_words(L, service, "target", token);
   push_table(L, kind_names[failure->kind], call->core.operation->name);
   set_facts(L, failure);
-  set_copy(L, "code", service + 1);
-  set_copy(L, "target", service + 3);
+  set_words(L, "code", context.service_code);
+  set_words(L, "target", context.service_target);
   set_message(L, call, &context);
   lua_replace(L, service);
   lua_settop(L, service);

@@ -59,7 +59,7 @@ void event_attempt(lua_State *L, int client_index, const Call *call, const mde_o
 void event_wait(lua_State *L, int client_index, const Call *call, mde_wait_reason reason,
                 int64_t wait_ms)
 {
-  static const char *const names[] = {"quota", "retry_after", "backoff"};
+  static const char *const names[] = {"quota", "retry_after", "backoff", "token"};
   if (!begin(L, client_index, "wait"))
     return;
   set_text(L, "operation", call->core.operation->name);

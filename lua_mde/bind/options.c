@@ -3,6 +3,7 @@
 #include "core/buffer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NAME_MAX_LENGTH = 32, WINDOW_SECONDS_MAX = 31 * 86400 };
@@ -69,10 +70,12 @@ static lua_Number read_number(lua_State *L, int argument, const option_row *row)
   if (lua_type(L, -1) != LUA_TNUMBER)
     bad_option(L, argument, row, row->type == OPTION_SECONDS ? "number of seconds" : "number");
   lua_Number number = lua_tonumber(L, -1);
-  if (!(number >= row->min && number <= row->max))
+  if (!(number >= row->min && number <= row->max)) {
+    char range[64]; /* lua_pushfstring would write 1.0 */
+    snprintf(range, sizeof range, "%.12g and %.12g", row->min, row->max);
     luaL_argerror(L, argument,
-                  lua_pushfstring(L, "option '%s': must be between %f and %f", row->name, row->min,
-                                  row->max));
+                  lua_pushfstring(L, "option '%s': must be between %s", row->name, range));
+  }
   return number;
 }
 

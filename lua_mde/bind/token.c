@@ -105,24 +105,37 @@ static bool accept(lua_State *L, Client *client, int first, double seconds)
   return status == MDE_OK;
 }
 
-void token_fetch(lua_State *L, int client_index)
+/* Asks the function and hands over what it brings. `seconds` is the token's life. */
+static bool fetch(lua_State *L, int client_index, double *seconds)
 {
   Client *client = lua_touserdata(L, client_index);
   char reason[MDE_TOKEN_REASON_MAX + 1];
-  double seconds = 0;
-  bool ok = false;
-  int top = lua_gettop(L);
-  client->stats.tokens++;
+  int first = lua_gettop(L) + 1;
   if (!call_function(L, client_index)) {
     fail_with_error(L, client);
-  } else {
-    const char *fault = find_fault(L, top + 1, reason, sizeof reason);
-    seconds = fault == NULL ? life_seconds(L, top + 2) : 0;
-    if (fault != NULL)
-      fail(client, fault);
-    else
-      ok = accept(L, client, top + 1, seconds);
+    return false;
   }
+  const char *fault = find_fault(L, first, reason, sizeof reason);
+  if (fault != NULL) {
+    fail(client, fault);
+    return false;
+  }
+  *seconds = life_seconds(L, first + 1);
+  return accept(L, client, first, *seconds);
+}
+
+void token_fetch(lua_State *L, int client_index, const Call *call)
+{
+  Client *client = lua_touserdata(L, client_index);
+  int64_t began_ms = client_now_ms(client);
+  int top = lua_gettop(L);
+  double seconds = 0;
+  client->stats.tokens++;
+  bool ok = fetch(L, client_index, &seconds);
+  int64_t waited_ms = client_now_ms(client) - began_ms;
+  client->stats.waited_ms += waited_ms;
   lua_settop(L, top);
   event_token(L, client_index, ok, seconds);
+  if (waited_ms > 0)
+    event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms);
 }

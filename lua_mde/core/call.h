@@ -43,7 +43,8 @@ typedef enum mde_call_need {
 typedef enum mde_wait_reason {
   MDE_WAIT_QUOTA,
   MDE_WAIT_RETRY_AFTER,
-  MDE_WAIT_BACKOFF
+  MDE_WAIT_BACKOFF,
+  MDE_WAIT_TOKEN /* told by the driver: only it knows how long a fetch took */
 } mde_wait_reason;
 
 /* What an answer teaches about the operation's quota; for the driver to pass on. */

@@ -343,3 +343,12 @@ size_t mde_failure_text(char *text, size_t size, const mde_failure *failure,
   mde_failure_explain(&sentence, failure, context);
   return sentence.length;
 }
+
+size_t mde_failure_quote(char *text, size_t size, mde_slice words)
+{
+  mde_memory array = {array_resize, text};
+  mde_buffer quote;
+  mde_buffer_init(&quote, &array, size - 1);
+  add_foreign(&quote, words);
+  return quote.length;
+}

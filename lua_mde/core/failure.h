@@ -62,4 +62,8 @@ void mde_failure_explain(mde_buffer *text, const mde_failure *failure,
 size_t mde_failure_text(char *text, size_t size, const mde_failure *failure,
                         const mde_failure_context *context);
 
+/* Likewise the service's words alone, as they may be shown: shortened, and without control
+ * characters or the query of an address. */
+size_t mde_failure_quote(char *text, size_t size, mde_slice words);
+
 #endif

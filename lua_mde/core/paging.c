@@ -93,11 +93,49 @@ mde_status mde_paging_first(mde_paging *paging, const mde_base_url *base,
 
 /* --- the pages after it --- */
 
+/* The part of our own query that begins with `name`, up to the next "&"; empty if there is none. */
+static mde_slice own_part(const mde_paging *paging, const char *name)
+{
+  const char *start = strstr(mde_buffer_text(&paging->path), name);
+  if (start == NULL)
+    return (mde_slice){"", 0};
+  const char *end = strchr(start, '&');
+  return (mde_slice){start, end != NULL ? (size_t)(end - start) : strlen(start)};
+}
+
+/* Links have been seen that forget the filter, and so go on with everything. A skip token stands for
+ * the whole query; without one, what the link has lost is put back. */
+static void restore_part(mde_paging *paging, const char *name, const char *escaped_name)
+{
+  const char *url = mde_buffer_text(&paging->url);
+  mde_slice part = own_part(paging, name);
+  if (part.length == 0 || strstr(url, "skiptoken") != NULL || strstr(url, name) != NULL ||
+      strstr(url, escaped_name) != NULL)
+    return;
+  mde_buffer_append_char(&paging->url, strchr(url, '?') != NULL ? '&' : '?');
+  mde_buffer_append(&paging->url, part.data, part.length);
+}
+
+static mde_paging_verdict restore_query(mde_paging *paging)
+{
+  restore_part(paging, "$filter=", "%24filter=");
+  restore_part(paging, "$expand=", "%24expand=");
+  switch (paging->url.status) {
+  case MDE_OK:
+    break;
+  case MDE_TOO_LARGE:
+    return MDE_PAGING_MALFORMED;
+  case MDE_NO_MEMORY:
+    return MDE_PAGING_NO_MEMORY;
+  }
+  return remember_address(paging);
+}
+
 static mde_paging_verdict follow_link(mde_paging *paging, mde_slice link)
 {
   switch (mde_uri_follow(&paging->url, paging->base, link)) {
   case MDE_LINK_OK:
-    return remember_address(paging);
+    return restore_query(paging);
   case MDE_LINK_MALFORMED:
     return MDE_PAGING_MALFORMED;
   case MDE_LINK_NO_MEMORY:

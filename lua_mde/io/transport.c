@@ -149,6 +149,9 @@ static void set_callbacks(mde_exchange *exchange)
 #if LIBCURL_VERSION_NUM >= 0x075000
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
+#else
+  /* Only a kept connection can be found dead; without any, nothing is sent twice. */
+  curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 #endif
 }
 
@@ -460,6 +463,13 @@ static mde_outcome_kind kind_of_handshake(const mde_exchange *exchange)
   return cut ? MDE_OUTCOME_UNREACHABLE : MDE_OUTCOME_TLS;
 }
 
+/* Older versions of libcurl say of a header line that is too long that there is not enough memory; and
+ * nobody but us may claim that. */
+static bool in_head(const mde_exchange *exchange)
+{
+  return exchange->sent && !exchange->head_ended;
+}
+
 static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode result)
 {
   switch (result) {
@@ -484,11 +494,23 @@ static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode re
   case CURLE_SSL_INVALIDCERTSTATUS:
   case CURLE_SSL_ENGINE_INITFAILED:
     return MDE_OUTCOME_TLS;
+#if LIBCURL_VERSION_NUM >= 0x080600
+  case CURLE_TOO_LARGE:
+    return MDE_OUTCOME_TOO_LARGE;
+#endif
   case CURLE_OUT_OF_MEMORY:
-    return MDE_OUTCOME_NO_MEMORY;
+    return in_head(exchange) ? MDE_OUTCOME_TOO_LARGE : MDE_OUTCOME_NO_MEMORY;
   default:
     return exchange->sent ? MDE_OUTCOME_BROKEN : MDE_OUTCOME_UNREACHABLE;
   }
+}
+
+/* libcurl shows a proxy's address that it cannot use as it was given, password and all. */
+static bool shows_proxy(const mde_transport *transport, const char *words)
+{
+  const char *proxy = text_or_null(&transport->proxy);
+  return strstr(words, "Unsupported proxy") != NULL ||
+         (proxy != NULL && strstr(words, proxy) != NULL && strchr(proxy, '@') != NULL);
 }
 
 static void describe(mde_transport *transport, const mde_exchange *exchange, CURLcode result)
@@ -498,8 +520,10 @@ static void describe(mde_transport *transport, const mde_exchange *exchange, CUR
     words = result == CURLE_OK ? "the answer ended within its head" : curl_easy_strerror(result);
   if (result == CURLE_ABORTED_BY_CALLBACK)
     words = "the kept connection was closed by the other side";
-  if (exchange->too_large)
+  if (exchange->too_large || result == CURLE_OUT_OF_MEMORY)
     words = ""; /* libcurl's would be about our callback */
+  if (shows_proxy(transport, words))
+    words = "the address of the proxy is not one that can be used";
   size_t length = strlen(words);
   if (length >= sizeof transport->detail)
     length = sizeof transport->detail - 1;

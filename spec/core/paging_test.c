@@ -187,6 +187,27 @@ static void without_a_maximum_every_item_is_wanted(void **state)
   mde_paging_free(&world.paging);
 }
 
+static void what_a_link_forgets_is_put_back(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *link, *url;
+  } cases[] = {
+      {"https://h/api/alerts?$skip=2", "https://h/api/alerts?$skip=2&$filter=a%26b&$expand=evidence"},
+      {"/api/all", "https://h/api/all?$filter=a%26b&$expand=evidence"},
+      {"/api/alerts?$filter=x&$skip=2", "https://h/api/alerts?$filter=x&$skip=2&$expand=evidence"},
+      {"/api/alerts?%24filter=x&%24expand=y", "https://h/api/alerts?%24filter=x&%24expand=y"},
+      {"/api/alerts?$skiptoken=abc", "https://h/api/alerts?$skiptoken=abc"},
+  };
+  for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+    paging_world world;
+    start(&world, (mde_query){.filter = text_of("a&b"), .expand = text_of("evidence")});
+    assert_next(&world, 2, cases[i].link, MDE_PAGING_MORE);
+    assert_asks_for(&world, cases[i].url);
+    mde_paging_free(&world.paging);
+  }
+}
+
 static void a_link_seen_before_is_a_circle(void **state)
 {
   (void)state;
@@ -291,6 +312,7 @@ int main(void)
       cmocka_unit_test(a_link_wins_over_asking_on),
       cmocka_unit_test(enough_items_end_it_whatever_follows),
       cmocka_unit_test(without_a_maximum_every_item_is_wanted),
+      cmocka_unit_test(what_a_link_forgets_is_put_back),
       cmocka_unit_test(a_link_seen_before_is_a_circle),
       cmocka_unit_test(a_link_that_cannot_be_followed_is_malformed),
       cmocka_unit_test(a_thousand_pages_are_enough),

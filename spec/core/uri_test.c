@@ -363,6 +363,9 @@ static const struct {
     {TEXT("/x\0y"), NULL},
     {TEXT("/x?\t"), NULL},
     {TEXT("/x\x7f"), NULL},
+    {TEXT("/x?a=%zz"), NULL},
+    {TEXT("/x?a=%2"), NULL},
+    {TEXT("/x?a=%"), NULL},
     {TEXT("https://evil.com/x\x01"), NULL},
 };
 
