@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# `make test`: everything, each part with logs of its own in build/log, and one total at the end.
+#
+#   scripts/test.sh COMPILER [PART...]
+#
+# A part is an interpreter (lua5.1 lua5.2 lua5.3 lua5.4 luajit) or a function below that says "part:".
+# SPEC=spec/some_spec.lua in the environment runs that file only.
+set -u
+
+compiler=${1:-gcc}
+shift
+other=$([ "${compiler##*/}" = clang ] && echo gcc || echo clang)
+variant=${compiler##*/}
+interpreters="lua5.1 lua5.2 lua5.3 lua5.4 luajit"
+logs=build/log
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# The same everywhere: no settings of the user's own for Lua, proxies or certificates, none of an outer make.
+unset "${!LUA_@}" MAKEFLAGS MAKELEVEL MFLAGS CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR
+unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+PATH=$PATH:/usr/sbin:/sbin
+
+make_quietly() { make --no-print-directory -s -j2 WERROR=-Werror "$@"; }
+within() { timeout --foreground -k 5 "$@"; } # SECONDS COMMAND...: what hangs has failed
+
+# --- counting: each check leaves "PASSED FAILED" in a file ---------------------------------------
+
+count() { echo "$2 $3" > "$logs/$1.count"; }
+
+# NAME COMMAND...: one check, passed if the command ends with 0.
+check() {
+  local name=$1; shift
+  if "$@" > "$logs/$name.log" 2>&1; then count "$name" 1 0; else count "$name" 0 1; fi
+}
+
+# The sum of the numbers that the sed expression finds on standard input.
+sum_of() { sed -n "s/$1/\\1/p" | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+# Whoever ends badly without naming a failure, or has tested nothing, has failed once.
+at_least_one() { # STATUS PASSED FAILED
+  if [ "$3" -eq 0 ] && { [ "$1" -ne 0 ] || [ "$2" -eq 0 ]; }; then echo 1; else echo "$3"; fi
+}
+
+count_busted() { # NAME STATUS: from busted's own summary, the last there is
+  local summary passed failed
+  summary=$(grep -aE '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / ' "$logs/$1.log" | tail -n 1)
+  passed=$(sum_of '^\([0-9]*\) success.*' <<< "$summary")
+  failed=$(tr '/' '\n' <<< "$summary" | sum_of '^ \([0-9]*\) \(failure\|error\).*')
+  count "$1" "$passed" "$(at_least_one "$2" "$passed" "$failed")"
+}
+
+# --- running -------------------------------------------------------------------------------------
+
+run_unit() { # NAME VARIANT: the cmocka programs of build/common-VARIANT
+  local program status output passed=0 failed=0 p f
+  for program in "build/common-$2"/unit/*_test; do
+    output=$logs/$1-$(basename "$program").txt
+    within 120 "$program" > "$output" 2>&1
+    status=$?
+    p=$(sum_of '^\[  PASSED  \] \([0-9][0-9]*\) test.*' < "$output")
+    f=$(sum_of '^\[  FAILED  \] \([0-9][0-9]*\) test.*' < "$output")
+    f=$(at_least_one "$status" "$p" "$f")
+    [ "$f" -eq 0 ] || { echo "FAILED: $program, status $status"; tail -n 40 "$output"; }
+    passed=$((passed + p)) failed=$((failed + f))
+  done > "$logs/$1.log"
+  count "$1" "$passed" "$failed"
+}
+
+run_busted() { # NAME INTERPRETER BUILD ARGUMENTS...
+  local name=$1 interpreter=$2 build=$3; shift 3
+  LUA_CPATH="$build/?.so;;" LUA_PATH="$build/?.lua;./?.lua;;" MDE_BUILD="$build" \
+    within 240 "$interpreter" scripts/busted.lua "$@" ${SPEC:-} > "$logs/$name.log" 2>&1
+  count_busted "$name" $?
+}
+
+specs_tagged() { grep -rlq --include='*_spec.lua' -e "#$1" spec; }
+
+# An interpreter like any other, to others and to itself, that has the sanitizer's runtime in it: the interpreter was not
+# built with it. LD_PRELOAD would hand the runtime on to nginx, curl and all the rest that the specs start.
+sanitized_interpreter() { # FOLDER COMPILER
+  local program loader library=libasan.so
+  program=$(command -v lua5.4)
+  loader=$(ldd "$program" | awk '/ld-linux|ld64/ { print $1 }')
+  case $2 in *clang*) library=$(basename "$(clang -print-file-name="libclang_rt.asan-$(uname -m).so")") ;; esac
+  library=$("$2" -print-file-name="$library")
+  # The loader's own few bytes for the name of a library are lost on purpose.
+  echo "leak:add_name_to_object" > "$1/leaks.supp"
+  cat > "$1/lua5.4" << END
+#!/bin/sh
+export LSAN_OPTIONS=suppressions=$PWD/$1/leaks.supp:print_suppressions=0
+exec $loader --preload $library --argv0 "\$0" $program "\$@"
+END
+  chmod +x "$1/lua5.4"
+}
+
+# --- parts ---------------------------------------------------------------------------------------
+
+build() { check build make_quietly build-all CC="$compiler"; }
+
+lint() { # part:
+  check luacheck luacheck -q --no-color . rockspec/*.rockspec
+  check_format
+}
+
+check_format() { # part: check-format
+  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch]'
+}
+
+unit() { # part:
+  check unit-build make_quietly build-unit CC="$compiler"
+  run_unit unit "$variant"
+}
+
+# An interpreter. The specs that measure real time are left for `timing`.
+interpreter() { run_busted "$1" "$1" "build/$1-$variant" --exclude-tags=timing; }
+
+spec() { # part:
+  local name
+  for name in $interpreters; do interpreter "$name"; done
+}
+
+timing() { # part: the specs that measure real time, alone, so that no other part disturbs them
+  local name
+  specs_tagged timing || return 0
+  for name in $interpreters; do run_busted "timing-$name" "$name" "build/$name-$variant" --tags=timing; done
+}
+
+sanitize() { # part: addresses, undefined behaviour and leaks
+  local flags="SANITIZE=address,undefined" folder="build/lua5.4-$variant-sanitized"
+  # shellcheck disable=SC2086 # flags are words
+  check sanitize-build make_quietly $flags all build-unit LUA=lua5.4 CC="$compiler"
+  MDE_SCHEDULES=1000 run_unit sanitize-unit "$variant-sanitized"
+  sanitized_interpreter "$folder" "$compiler"
+  run_busted sanitize-lua5.4 "$PWD/$folder/lua5.4" "$folder" '--exclude-tags=timing,real%-memory,as%-built'
+}
+
+valgrind() { # part:
+  local folder="build/lua5.4-$variant"
+  check valgrind env LUA_CPATH="$folder/?.so;;" LUA_PATH="$folder/?.lua;./?.lua;;" \
+    timeout -k 5 240 valgrind -q --child-silent-after-fork=yes --leak-check=full \
+    --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect --error-exitcode=9 \
+    lua5.4 spec/support/valgrind_scenario.lua
+}
+
+other_compiler() { # part: other-compiler
+  check "$other-build" make_quietly build-all build-unit CC="$other"
+  MDE_SCHEDULES=1000 run_unit "$other-unit" "$other"
+  check "$other-sanitize-build" make_quietly SANITIZE=address,undefined build-unit CC="$other"
+  MDE_SCHEDULES=1000 run_unit "$other-sanitize-unit" "$other-sanitized"
+}
+
+part() {
+  count "unfinished-$1" 0 1 # taken back below: what breaks off in the middle counts
+  case $1 in
+    lua5.[1-4] | luajit) interpreter "$1" ;;
+    lint | unit | spec | timing | sanitize | valgrind) "$1" ;;
+    check-format | other-compiler) "${1/-/_}" ;;
+    *) echo "no such part: $1" >&2; return ;;
+  esac
+  rm -f "$logs/unfinished-$1.count"
+}
+
+parts() { local name; for name in "$@"; do part "$name"; done; }
+
+# Two lanes, since the smallest machine that runs this has two cores. The first is a process group of its own, to be
+# ended as a whole.
+everything() {
+  set -m
+  parts lint unit luajit lua5.1 lua5.3 other-compiler < /dev/null &
+  set +m
+  trap "kill -- -$!; exit 130" INT TERM
+  ( parts lua5.4 lua5.2 sanitize valgrind )
+  wait
+  trap - INT TERM
+  part timing
+}
+
+# --- the total -----------------------------------------------------------------------------------
+
+report() {
+  local passed=0 failed=0 file name p f
+  for file in "$logs"/*.count; do
+    name=$(basename "$file" .count)
+    read -r p f < "$file"
+    passed=$((passed + p)) failed=$((failed + f))
+    printf '%-22s %6d passed %5d failed\n' "$name" "$p" "$f"
+    if [ "$f" -gt 0 ] && [ -e "$logs/$name.log" ]; then
+      echo "--- from $logs/$name.log"
+      { grep -aE -A12 '^(Failure|Error|FAILED)|error:|ERROR: ' "$logs/$name.log" | head -n 150
+        tail -n 15 "$logs/$name.log"; } | cut -c 1-300
+      echo "---"
+    fi
+  done
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+echo "Building with $compiler; logs are in $logs."
+build
+if [ $# -eq 0 ]; then everything; else parts "$@"; fi
+report
