@@ -21,7 +21,8 @@ unset "${!LUA_@}" MAKEFLAGS MAKELEVEL MFLAGS CURL_CA_BUNDLE SSL_CERT_FILE SSL_CE
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 PATH=$PATH:/usr/sbin:/sbin
 
-make_quietly() { make --no-print-directory -s -j2 WERROR=-Werror "$@"; }
+cores=$(nproc)
+make_quietly() { make --no-print-directory -s -j"$cores" WERROR=-Werror "$@"; }
 within() { timeout --foreground -k 5 "$@"; } # SECONDS COMMAND...: what hangs has failed
 
 # --- counting: each check leaves "PASSED FAILED" in a file ---------------------------------------
@@ -70,7 +71,7 @@ run_unit() { # NAME VARIANT: the cmocka programs of build/common-VARIANT
 run_busted() { # NAME INTERPRETER BUILD ARGUMENTS...
   local name=$1 interpreter=$2 build=$3; shift 3
   LUA_CPATH="$build/?.so;;" LUA_PATH="$build/?.lua;./?.lua;;" MDE_BUILD="$build" \
-    within 240 "$interpreter" scripts/busted.lua "$@" ${SPEC:-} > "$logs/$name.log" 2>&1
+    within 400 "$interpreter" scripts/busted.lua "$@" ${SPEC:-} > "$logs/$name.log" 2>&1
   count_busted "$name" $?
 }
 
@@ -84,12 +85,14 @@ sanitized_interpreter() { # FOLDER COMPILER
   loader=$(ldd "$program" | awk '/ld-linux|ld64/ { print $1 }')
   case $2 in *clang*) library=$(basename "$(clang -print-file-name="libclang_rt.asan-$(uname -m).so")") ;; esac
   library=$("$2" -print-file-name="$library")
-  # The loader's own few bytes for the name of a library are lost on purpose.
-  echo "leak:add_name_to_object" > "$1/leaks.supp"
+  # Two small leaks of the C library: its loader's names of libraries, its list of folders for locales.
+  printf 'leak:add_name_to_object\nleak:__argz_add_sep\n' > "$1/leaks.supp"
   cat > "$1/lua5.4" << END
 #!/bin/sh
 export LSAN_OPTIONS=suppressions=$PWD/$1/leaks.supp:print_suppressions=0
-exec $loader --preload $library --argv0 "\$0" $program "\$@"
+first=$library\${LD_PRELOAD:+:\$LD_PRELOAD}
+unset LD_PRELOAD
+exec $loader --preload "\$first" --argv0 "\$0" $program "\$@"
 END
   chmod +x "$1/lua5.4"
 }
@@ -120,10 +123,11 @@ spec() { # part:
   for name in $interpreters; do interpreter "$name"; done
 }
 
-timing() { # part: the specs that measure real time, alone, so that no other part disturbs them
-  local name
+timing() { # part: the specs that measure real time, after all others, so that nothing disturbs them
+  local name names=()
   specs_tagged timing || return 0
-  for name in $interpreters; do run_busted "timing-$name" "$name" "build/$name-$variant" --tags=timing; done
+  for name in $interpreters; do names+=("timing-$name"); done
+  at_once "$cores" "${names[@]}"
 }
 
 sanitize() { # part: addresses, undefined behaviour and leaks
@@ -154,6 +158,7 @@ part() {
   count "unfinished-$1" 0 1 # taken back below: what breaks off in the middle counts
   case $1 in
     lua5.[1-4] | luajit) interpreter "$1" ;;
+    timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
     lint | unit | spec | timing | sanitize | valgrind) "$1" ;;
     check-format | other-compiler) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
@@ -161,19 +166,25 @@ part() {
   rm -f "$logs/unfinished-$1.count"
 }
 
-parts() { local name; for name in "$@"; do part "$name"; done; }
-
-# Two lanes, since the smallest machine that runs this has two cores. The first is a process group of its own, to be
-# ended as a whole.
-everything() {
+# Each part is a process group of its own, so that it can be ended as a whole.
+at_once() { # MOST PART...
+  local most=$1 name; shift
   set -m
-  parts lint unit luajit lua5.1 lua5.3 other-compiler < /dev/null &
-  set +m
-  trap "kill -- -$!; exit 130" INT TERM
-  ( parts lua5.4 lua5.2 sanitize valgrind )
+  trap 'for name in $(jobs -p); do kill -- "-$name"; done; exit 130' INT TERM
+  for name in "$@"; do
+    [ "$(jobs -pr | wc -l)" -lt "$most" ] || wait -n
+    part "$name" < /dev/null &
+  done
   wait
   trap - INT TERM
-  part timing
+  set +m
+}
+
+# One more than there are cores: the specs wait a good deal. The longest first.
+everything() {
+  # shellcheck disable=SC2086 # a word for each
+  at_once $((cores + 1)) sanitize other-compiler $interpreters valgrind unit lint
+  timing
 }
 
 # --- the total -----------------------------------------------------------------------------------
@@ -192,11 +203,12 @@ report() {
       echo "---"
     fi
   done
+  echo "$SECONDS seconds"
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 echo "Building with $compiler; logs are in $logs."
 build
-if [ $# -eq 0 ]; then everything; else parts "$@"; fi
+if [ $# -eq 0 ]; then everything; else at_once 1 "$@"; fi
 report

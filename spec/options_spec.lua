@@ -196,7 +196,8 @@ describe("unknown options", function()
   }
   for typo, meant in pairs(typos) do
     it(("such as '%s' are told apart: did you mean '%s'?"):format(typo, meant), function()
-      assert.matches(("(unknown option '%s'; did you mean '%s'?)"):format(typo, meant), complaint{ [typo] = 1 }, 1, true)
+      local says = ("(unknown option '%s'; did you mean '%s'?)"):format(typo, meant)
+      assert.matches(says, complaint{ [typo] = 1 }, 1, true)
     end)
   end
 

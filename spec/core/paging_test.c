@@ -193,7 +193,8 @@ static void what_a_link_forgets_is_put_back(void **state)
   static const struct {
     const char *link, *url;
   } cases[] = {
-      {"https://h/api/alerts?$skip=2", "https://h/api/alerts?$skip=2&$filter=a%26b&$expand=evidence"},
+      {"https://h/api/alerts?$skip=2",
+       "https://h/api/alerts?$skip=2&$filter=a%26b&$expand=evidence"},
       {"/api/all", "https://h/api/all?$filter=a%26b&$expand=evidence"},
       {"/api/alerts?$filter=x&$skip=2", "https://h/api/alerts?$filter=x&$skip=2&$expand=evidence"},
       {"/api/alerts?%24filter=x&%24expand=y", "https://h/api/alerts?%24filter=x&%24expand=y"},
