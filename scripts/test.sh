@@ -123,11 +123,12 @@ spec() { # part:
   for name in $interpreters; do interpreter "$name"; done
 }
 
-timing() { # part: the specs that measure real time, after all others, so that nothing disturbs them
+# part: the specs that measure real time: after all others and few at once, so that nothing disturbs them.
+timing() {
   local name names=()
   specs_tagged timing || return 0
   for name in $interpreters; do names+=("timing-$name"); done
-  at_once "$cores" "${names[@]}"
+  at_once $(((cores + 1) / 2)) "${names[@]}"
 }
 
 sanitize() { # part: addresses, undefined behaviour and leaks
