@@ -54,8 +54,9 @@ count_busted() { # NAME STATUS: from busted's own summary, the last there is
 # --- running -------------------------------------------------------------------------------------
 
 run_unit() { # NAME VARIANT: the cmocka programs of build/common-VARIANT
-  local program status output passed=0 failed=0 p f
-  for program in "build/common-$2"/unit/*_test; do
+  local source program status output passed=0 failed=0 p f
+  for source in spec/core/*_test.c; do
+    program=build/common-$2/unit/$(basename "$source" .c)
     output=$logs/$1-$(basename "$program").txt
     within 120 "$program" > "$output" 2>&1
     status=$?

@@ -473,6 +473,7 @@ static bool in_head(const mde_exchange *exchange)
 static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode result)
 {
   switch (result) {
+  case CURLE_BAD_CONTENT_ENCODING: /* whole, but for a body that cannot be unpacked */
   case CURLE_OK:
     return exchange->head_ended ? MDE_OUTCOME_ANSWER : MDE_OUTCOME_BROKEN;
   case CURLE_OPERATION_TIMEDOUT:
@@ -540,6 +541,8 @@ static void finish(mde_exchange *exchange, CURLcode result, mde_finished *finish
   curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &connections);
   transport->connections += (uint64_t)connections;
   exchange->response->status = (int)status;
+  if (result == CURLE_BAD_CONTENT_ENCODING)
+    mde_buffer_reset(&exchange->response->body); /* half of it must not pass for all */
   describe(transport, exchange, result);
   finished->owner = exchange->owner;
   finished->outcome =
