@@ -8,8 +8,8 @@ local ALERT = "da637472900382838869_1364969609"
 local LIMIT = 0.2 -- seconds from the signal to the end of the call
 local TRIES = 3 -- the quickest counts: other work on the machine makes some slower than they must be
 
--- Runs under the interpreter of the specs. It says when a wait begins that would last, and when the call is over; if the
--- signal does not end it, the budget does.
+-- Runs under the interpreter of the specs. It says when a wait begins that would last, and when the call is over;
+-- if the signal does not end it, the budget does.
 local CHILD = [[
 local mde = require "mde"
 io.stdout:setvbuf "no"
