@@ -61,12 +61,8 @@ known_packages() {
   done
 }
 
-as_root() {
-  if [ "$(id -u)" -eq 0 ]; then "$@"
-  elif command -v sudo >/dev/null 2>&1; then sudo "$@"
-  else echo "mde: run this as root, or install sudo first: $*" >&2; exit 1
-  fi
-}
+is_root() { [ "$(id -u)" -eq 0 ]; }
+as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
 
 # A package that brings a server starts it; we only want the program. Debian asks this file first.
 policy=/usr/sbin/policy-rc.d
@@ -90,6 +86,10 @@ install_packages() {
 if command -v apt-get >/dev/null 2>&1; then
   missing=$(missing_packages)
   if [ -n "$missing" ]; then
+    if ! is_root && ! command -v sudo >/dev/null 2>&1; then
+      echo "mde: to install, as root or with sudo: $missing" >&2
+      exit 1
+    fi
     echo "mde: installing $missing"
     # shellcheck disable=SC2086 # one word for each package
     install_packages $missing </dev/null

@@ -1,5 +1,8 @@
 -- The quota against a strict service, on real time: no call too many, and hardly any time lost.
 
+-- It measures the core and the wire, so two interpreters are enough: the reference and the JIT.
+if _VERSION ~= "Lua 5.4" and not rawget(_G, "jit") then return end
+
 local connect = require "spec.support.connect"
 local simulator = require "spec.support.simulator"
 local stopwatch = require "spec.support.stopwatch"
