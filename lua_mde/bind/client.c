@@ -290,6 +290,8 @@ static int client_gc(lua_State *L)
   if (client == NULL)
     return 0;
   if (client->busy) {
+    /* The token goes at once: it may be os.exit that ends the state, and nobody comes back. */
+    mde_credential_free(&client->credential);
     client->close_asked = true;
     return 0;
   }
