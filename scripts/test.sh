@@ -142,11 +142,16 @@ sanitize() { # part: addresses, undefined behaviour and leaks
 }
 
 valgrind() { # part:
-  local folder="build/lua5.4-$variant"
-  check valgrind env LUA_CPATH="$folder/?.so;;" LUA_PATH="$folder/?.lua;./?.lua;;" \
+  local folder="build/lua5.4-$variant" service
+  service=$(mktemp -d)
+  # HTTP and TLS are part of the scenario. The simulator ends by itself with this shell, should it be killed.
+  check valgrind-simulator spec/simulator/simulator.sh start "$service" "$BASHPID"
+  check valgrind env MDE_SIMULATOR_DIR="$service" LUA_CPATH="$folder/?.so;;" LUA_PATH="$folder/?.lua;./?.lua;;" \
     timeout -k 5 240 valgrind -q --child-silent-after-fork=yes --leak-check=full \
     --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect --error-exitcode=9 \
     lua5.4 spec/support/valgrind_scenario.lua
+  spec/simulator/simulator.sh stop "$service" > "$logs/valgrind-simulator-stop.log" 2>&1
+  rm -rf "$service"
 }
 
 other_compiler() { # part: other-compiler
