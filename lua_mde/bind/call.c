@@ -77,20 +77,6 @@ static void register_linked(lua_State *L, int client_index, int call_index)
   lua_pop(L, 2);
 }
 
-bool call_push_linked(lua_State *L, int client_index, const Call *call)
-{
-  compat_getuservalue(L, client_index);
-  lua_getfield(L, -1, CLIENT_CALLS);
-  lua_pushlightuserdata(L, (void *)(size_t)call);
-  lua_rawget(L, -2);
-  lua_replace(L, -3);
-  lua_pop(L, 1);
-  if (!lua_isnil(L, -1))
-    return true;
-  lua_pop(L, 1);
-  return false;
-}
-
 static void address(lua_State *L, Call *call, const mde_slice *segments, const mde_query *query)
 {
   mde_status status = mde_paging_first(&call->core.paging, &call->client->base,

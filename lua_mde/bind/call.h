@@ -28,9 +28,6 @@ typedef struct Call {
 Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
                 const mde_call_limits *limits, const mde_slice *segments, const mde_query *query);
 
-/* Pushes the userdata of a linked call; false (and nothing pushed) if it is being collected. */
-bool call_push_linked(lua_State *L, int client_index, const Call *call);
-
 /* Ends it before its time: off the wire, failed, detached. */
 void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason);
 

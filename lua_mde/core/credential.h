@@ -4,7 +4,7 @@
  *   switch (mde_credential_ask(&credential, now_ms)) {
  *   case MDE_TOKEN_FETCH:  the asker fetches; until it says set or failed, others are told to wait
  *   case MDE_TOKEN_WAIT:   somebody else is fetching
- *   case MDE_TOKEN_FRESH:  mde_credential_header(&credential) goes into the request
+ *   case MDE_TOKEN_FRESH:  credential.header goes into the request
  *   case MDE_TOKEN_NONE:   there is none and none to be had
  *   }
  *
