@@ -414,6 +414,16 @@ describe("the internals", function()
   end)
 end)
 
+it("the documents name the quota's margin and linger as the code has them", function()
+  local header = shell.read "lua_mde/core/quota.h"
+  local margin = header:match "MDE_QUOTA_MARGIN_MS = (%d+)"
+  local linger = header:match "MDE_QUOTA_LINGER_MS = (%d+)000"
+  for _, path in ipairs{ "doc/guide.md", "doc/internals.md" } do
+    assert.truthy(shell.read(path):find("thousandth of [%w ]*,? and " .. margin .. " ms"), path)
+  end
+  assert.truthy(shell.read "doc/internals.md":find("answered " .. linger .. " s later", 1, true))
+end)
+
 describe("the CHANGELOG", function()
   it("begins with this version", function()
     local version = shell.read "lua_mde/core/version.h":match 'MDE_VERSION "([^"]+)"'
