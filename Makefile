@@ -121,13 +121,49 @@ test: bootstrap-test
 $(PART_TARGETS): bootstrap-test
 	@scripts/test.sh "$(CC)" $(@:test-%=%)
 
-.PHONY: bootstrap-test bootstrap-demo
-bootstrap-test bootstrap-demo: bootstrap-%:
+.PHONY: bootstrap-test bootstrap-demo bootstrap-bench
+bootstrap-test bootstrap-demo bootstrap-bench: bootstrap-%:
 	@scripts/bootstrap.sh $*
 
 .PHONY: format
 format:
-	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch])
+	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch] bench/*.[ch])
+
+# --- measuring ---------------------------------------------------------------------------------
+
+$(BUILD)/quota_bench.so: bench/quota.c $(CORE_OBJECTS) $(IO_OBJECTS) | $(BUILD)/mde
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LUA_CFLAGS) $(SHARED) $(LDFLAGS) $< $(CORE_OBJECTS) $(IO_OBJECTS) \
+	  -o $@ $(CURL_LIBS) -lpthread -lm
+
+.PHONY: bench-quota
+bench-quota: all $(BUILD)/quota_bench.so
+	@LUA_CPATH="$(BUILD)/?.so;;" LUA_PATH="$(BUILD)/?.lua;;" $(LUA) bench/quota.lua
+
+# `make bench` is all of it; `make bench BENCH="sequential page" ROUNDS=9 PEERS=no` a part, measured more often.
+BENCH_BUILD := build/bench-$(CC_NAME)
+BENCH_PROGRAMS = $(BENCH_BUILD)/floor $(BENCH_BUILD)/launch $(BENCH_BUILD)/bench_native.so \
+                 $(if $(shell command -v go),$(BENCH_BUILD)/net_http)
+
+.PHONY: bench
+bench: bootstrap-bench
+	@$(MAKE) --no-print-directory -s bench-programs LUA=lua5.4
+	@LUA_CPATH="build/lua5.4-$(VARIANT)/?.so;$(BENCH_BUILD)/?.so;;" LUA_PATH="build/lua5.4-$(VARIANT)/?.lua;./?.lua;;" \
+	  BENCH="$(BENCH)" ROUNDS="$(ROUNDS)" PEERS="$(PEERS)" lua5.4 bench/run.lua $(BENCH_BUILD)
+
+.PHONY: bench-programs
+bench-programs: all $(BENCH_PROGRAMS)
+
+$(BENCH_BUILD)/floor $(BENCH_BUILD)/launch: $(BENCH_BUILD)/%: bench/%.c | $(BENCH_BUILD)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(CURL_CFLAGS) $(LDFLAGS) $< -o $@ $(CURL_LIBS)
+
+$(BENCH_BUILD)/bench_native.so: bench/native.c | $(BENCH_BUILD)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LUA_CFLAGS) $(CURL_CFLAGS) $(SHARED) $(LDFLAGS) $< -o $@ $(CURL_LIBS)
+
+$(BENCH_BUILD)/net_http: bench/peers/net_http.go | $(BENCH_BUILD)
+	GOCACHE=$(CURDIR)/$(BENCH_BUILD)/go-cache GO111MODULE=off go build -o $@ $<
+
+$(BENCH_BUILD):
+	mkdir -p $@
 
 # --- trying ------------------------------------------------------------------------------------
 
@@ -171,5 +207,7 @@ help:
 	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'
 	@echo 'make PART              one part of the suite: $(PARTS)'
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
+	@echo 'make bench             the client against a bare C program and others; BENCH=ROW ROUNDS=5 PEERS=no'
+	@echo 'make bench-quota       what a decision of the quota costs'
 	@echo 'make install [PREFIX=/usr/local] [LUA=lua5.4] [DESTDIR=]; uninstall'
 	@echo 'make format clean'

@@ -134,6 +134,19 @@ function testing.client(options)
   return client
 end
 
+--- Makes a quota on the clock that the test moves, for the option `quota` of clients made here.
+-- @tparam[opt] table options those of `mde.quota`. A file is then of no use to other clients.
+-- @treturn quota
+-- @raise what `mde.quota` raises
+function testing.quota(options)
+  local ok, quota = pcall(function()
+    local made = mde._testing.quota(options, clock)
+    return made
+  end)
+  if not ok then error(tostring(quota):gsub("^[^\n]-:%d+: ", ""), 2) end
+  return quota
+end
+
 --- The requests that a client has sent so far, oldest first.
 -- @treturn table array of { operation, method, url, path, at }
 function testing.requests(client)

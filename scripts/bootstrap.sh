@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what `make demo` or `make test` needs and is not there: on Debian and Ubuntu by apt-get;
+# Installs what `make demo`, `make test` or `make bench` needs and is not there: on Debian and Ubuntu by apt-get;
 # elsewhere it names what is missing and stops. Says nothing when all is there.
 #
-#   scripts/bootstrap.sh demo | test
+#   scripts/bootstrap.sh demo | test | bench
 set -eu
 
 # ca-certificates: without it libcurl fails for want of the file before it looks at a server's certificate.
@@ -11,22 +11,29 @@ demo_packages="gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev lua-cjson libc
 
 # luajit2, not luajit: the latter conflicts with nginx's Lua module.
 # libc6-dbg: valgrind reads the names of the C library's functions there.
+# lua-redis and lua-nginx-redis: the client libraries with which mde.redis is tried.
 # ONE|OTHER: either will do; the name goes with the release.
 test_packages="$demo_packages lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
   luajit2 libluajit2-5.1-dev luarocks lua-busted lua-check libcmocka-dev valgrind libc6-dbg clang
-  libclang-rt-14-dev|libclang-rt-dev clang-format python3 locales git procps"
+  libclang-rt-14-dev|libclang-rt-dev clang-format python3 locales git procps
+  redis-server lua-redis lua-socket lua-nginx-redis"
+
+# What is only compared with: a release that lacks one of them does without.
+bench_peers="python3-requests python3-httpx python3-aiohttp golang-go lua5.3 lua-http lua5.1 lua-curl"
 
 demo_commands="gcc pkg-config lua5.4 nginx openssl curl"
 test_commands="$demo_commands lua5.1 lua5.2 lua5.3 luajit luarocks busted luacheck valgrind clang
-  clang-format python3"
+  clang-format python3 redis-server redis-cli"
 
 # Debian keeps nginx in a folder that a normal user's PATH lacks.
 PATH=$PATH:/usr/sbin:/sbin
 
+peers=
 case "${1:-}" in
   demo) packages=$demo_packages commands=$demo_commands ;;
   test) packages=$test_packages commands=$test_commands ;;
-  *) echo "usage: $0 demo|test" >&2; exit 2 ;;
+  bench) packages="$demo_packages gzip" commands="$demo_commands gzip" peers=$bench_peers ;;
+  *) echo "usage: $0 demo|test|bench" >&2; exit 2 ;;
 esac
 
 alternatives() { echo "$1" | tr '|' ' '; }
@@ -64,6 +71,14 @@ known_packages() {
 is_root() { [ "$(id -u)" -eq 0 ]; }
 as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
 
+# A fresh machine knows no packages yet.
+available_peers() {
+  [ -z "$peers" ] || apt-cache show gcc >/dev/null 2>&1 || as_root apt-get update -q >&2 || :
+  for package in $peers; do
+    if any_installed "$package" || apt-cache show "$package" >/dev/null 2>&1; then printf '%s ' "$package"; fi
+  done
+}
+
 # A package that brings a server starts it; we only want the program. Debian asks this file first.
 policy=/usr/sbin/policy-rc.d
 forbid_starting() {
@@ -84,6 +99,7 @@ install_packages() {
 }
 
 if command -v apt-get >/dev/null 2>&1; then
+  packages="$packages $(available_peers)"
   missing=$(missing_packages)
   if [ -n "$missing" ]; then
     if ! is_root && ! command -v sudo >/dev/null 2>&1; then

@@ -108,7 +108,7 @@ lint() { # part:
 }
 
 check_format() { # part: check-format
-  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch]'
+  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch] bench/*.c'
 }
 
 unit() { # part:

@@ -44,6 +44,11 @@ local client_options = captures(between(client_c, "client_rows[] = {", "};"), RO
 local common_options = captures(between(client_c, "common_rows[COMMON_ROWS] = {", "};"), ROW)
 local query_options = captures(between(client_c, "list_rows(const", "\n}\n"), ROW)
 
+local quota_options = captures(between(shell.read "lua_mde/bind/quota.c", "option_row rows[] = {", "};"), ROW)
+local quota_sources = shell.read "lua_mde/bind/quota_methods.c" .. shell.read "lua_mde/bind/quota.c"
+local quota_methods = captures(quota_sources, '{"(%l+)", quota_%l+_method}')
+local redis_lua = shell.read "lua_mde/redis.lua"
+
 local function joined(a, b)
   local set = {}
   for name in pairs(a) do set[name] = true end
@@ -92,6 +97,11 @@ local function watch()
   }
   client:alert_ips "da1"
   collect(errors, select(2, client:alert_ips "da1"))
+  local away = { settle = print, penalize = print, remaining = print }
+  function away.reserve() return nil, 1, "away" end
+  testing.client{ token = "t", answers = {}, quota = away, budget = 2, on_event = function(event)
+    collect(events.wait, event)
+  end }:alert_ips "da1"
   return events, errors, client:stats()
 end
 
@@ -206,6 +216,32 @@ describe("the reference and the types", function()
       if row[1] == "reason" then assert.same(sorted(wait_reasons), sorted(captures(row[3], '`"([%w_]+)"`'))) end
     end
     assert.same(sorted(wait_reasons), sorted(captures(types:match "@field reason ([^\n]+)", '"([%w_]+)"')))
+  end)
+
+  it("know every option and method of a quota, and what its status holds", function()
+    assert_reference(quota_options, "### Options of mde.quota", "option")
+    assert_fields(quota_options, "mde.QuotaOptions")
+    assert_reference(quota_methods, "### Methods of a quota", "quota method")
+    assert.same(sorted(quota_methods), sorted(captures(types, "\nfunction Quota:([%w_]+)")))
+    local path = os.tmpname()
+    os.remove(path)
+    local quota = mde.quota{ path = path }
+    for name in pairs(quota_methods) do assert.is_function(quota[name], name) end
+    quota:reserve "alert_ips"
+    local status = quota:status()
+    quota:close()
+    os.remove(path)
+    assert_fields(status, "mde.QuotaStatus")
+    assert_reference(status.operations[1], "### Methods of a quota", "field of an operation")
+    assert_fields(status.operations[1], "mde.QuotaOperation")
+    assert_reference(status.holders[1], "### Methods of a quota", "field of a holder")
+    assert_fields(status.holders[1], "mde.QuotaHolder")
+  end)
+
+  it("know every option of mde.redis", function()
+    local known = captures(between(redis_lua, "local known_options = {", "\n}"), "\n  ([%w_]+) = ")
+    assert_reference(known, "## mde.redis", "redis option")
+    assert_fields(known, "mde.RedisQuotaOptions")
   end)
 
   it("know every statistic", function()
@@ -415,9 +451,8 @@ describe("the internals", function()
 end)
 
 it("the documents name the quota's margin and linger as the code has them", function()
-  local header = shell.read "lua_mde/core/quota.h"
-  local margin = header:match "MDE_QUOTA_MARGIN_MS = (%d+)"
-  local linger = header:match "MDE_QUOTA_LINGER_MS = (%d+)000"
+  local margin = shell.read "lua_mde/core/window.h":match "MDE_WINDOW_MARGIN_MS = (%d+)"
+  local linger = shell.read "lua_mde/core/quota.h":match "MDE_QUOTA_LINGER_MS = (%d+)000"
   for _, path in ipairs{ "doc/guide.md", "doc/internals.md" } do
     assert.truthy(shell.read(path):find("thousandth of [%w ]*,? and " .. margin .. " ms"), path)
   end

@@ -256,7 +256,7 @@ describe("on_event", function()
 
   it("must not use its own client: the caller is told, and the client is usable", function()
     local caught = at_event(4, function(_, client) client:alert "da1" end)
-    assert.matches("a client cannot be used from inside its own token function or on_event", caught[1])
+    assert.matches("a client cannot be used from inside its own token function, on_event or quota", caught[1])
   end)
 
   it("may close its client: the call ends as closed, and no request follows", function()

@@ -14,6 +14,18 @@ local mde = {}
 ---@nodiscard
 function mde.client(options) end
 
+---A budget to share. Raises on misuse, and if the file cannot be used.
+---@param options? mde.QuotaOptions
+---@return mde.Quota quota
+---@nodiscard
+function mde.quota(options) end
+
+---The documented limits of an operation; raises if there is none of that name.
+---@param operation string
+---@return table<number, integer> windows { [seconds] = calls }
+---@nodiscard
+function mde.windows(operation) end
+
 -- Options -------------------------------------------------------------------------------------------
 
 ---A token and the seconds that it lives, or nil and a message.
@@ -23,6 +35,7 @@ function mde.client(options) end
 ---@field token string|mde.TokenFunction a bearer token, or where to get one
 ---@field base_url? string https://HOST[:PORT][/PREFIX]; default https://api.security.microsoft.com
 ---@field rate_limit? table<number, integer>|false { [seconds] = calls } for each operation; false: no limit
+---@field quota? mde.QuotaProtocol a budget to share; not together with rate_limit
 ---@field timeout? number seconds for one attempt; default 30
 ---@field connect_timeout? number seconds for its connection; default 10
 ---@field budget? number seconds for a whole call; default none
@@ -34,6 +47,13 @@ function mde.client(options) end
 ---@field ca_file? string PEM file; default from the environment, else libcurl's
 ---@field user_agent? string put before mde-lua/VERSION
 ---@field on_event? fun(event: mde.Event)
+
+---@class mde.QuotaOptions
+---@field path? string the file that processes share; default: private to the process
+---@field key? string tells applications apart in one file
+---@field rate_limit? table<number, integer>|false { [seconds] = calls } for each operation; false: no limit
+---@field pace? "burst"|"smooth" default "burst"
+---@field burst? integer calls that a smooth pace lets go at once at first; default 1
 
 ---@class mde.CallOptions
 ---@field timeout? number seconds for one attempt
@@ -103,6 +123,80 @@ function Client:stats() end
 ---May be called again.
 function Client:close() end
 
+-- Quotas ------------------------------------------------------------------------------------------------
+
+---What a client wants of a quota: doc/quota.md, "A quota of your own".
+---@class mde.QuotaProtocol
+---@field reserve fun(self: mde.QuotaProtocol, operation: string, lease: number): any, number?, string?, boolean?
+---@field settle fun(self: mde.QuotaProtocol, operation: string, slot: any, how: "answered"|"abandoned"|"unsent")
+---@field penalize fun(self: mde.QuotaProtocol, operation: string, seconds?: number, window?: number[])
+---@field remaining fun(self: mde.QuotaProtocol, operation: string): table<number, integer>?, any
+
+---@class mde.Quota: mde.QuotaProtocol
+local Quota = {}
+
+---Asks for one request. A slot, or nil, seconds to wait, what is wrong, and whether Retry-After closes it.
+---@param operation string
+---@param lease? number seconds that the request may last; default 35
+---@return any slot
+---@return number? seconds
+---@return string? message
+---@return boolean? closed
+function Quota:reserve(operation, lease) end
+
+---@param operation string
+---@param slot any
+---@param how "answered"|"abandoned"|"unsent"
+function Quota:settle(operation, slot, how) end
+
+---@param operation string
+---@param seconds? number closes it for so long
+---@param window? { [1]: number, [2]: integer } seconds and calls: lowers that window
+function Quota:penalize(operation, seconds, window) end
+
+---@param operation string
+---@return table<number, integer>? left { [seconds] = calls }
+---@return number|mde.Error seconds until the next call is allowed
+function Quota:remaining(operation) end
+
+---For people.
+---@return mde.QuotaStatus? status nil for a closed quota
+---@return mde.Error? err
+function Quota:status() end
+
+---May be called again.
+function Quota:close() end
+
+---Of `require("mde.redis").quota(options)`, which returns a mde.QuotaProtocol with a method `close`.
+---@class mde.RedisQuotaOptions
+---@field eval fun(script: string, numkeys: integer, ...: string|integer): any, any runs EVAL
+---@field evalsha? fun(sha: string, numkeys: integer, ...: string|integer): any, any runs EVALSHA
+---@field prefix? string of the keys' names; default "mde"
+---@field key? string tells applications apart; default "default"
+---@field rate_limit? table<number, integer>|false { [seconds] = calls } for each operation; false: no limit
+---@field pace? "burst"|"smooth" default "burst"
+---@field burst? integer calls that a smooth pace lets go at once at first; default 1
+---@field on_outage? "fail"|number a share to go on with while Redis is away; default "fail"
+---@field clock? fun(): number for tests
+
+---@class mde.QuotaStatus
+---@field operations mde.QuotaOperation[]
+---@field holders mde.QuotaHolder[]
+
+---@class mde.QuotaOperation
+---@field key string
+---@field operation string
+---@field windows { seconds: number, calls: integer, used: integer }[]
+---@field in_flight integer
+---@field closed_for number seconds until a Retry-After is over
+
+---@class mde.QuotaHolder
+---@field pid integer of a process that has the file open
+---@field seconds integer since it opened the file
+---@field in_flight integer
+---@field alive boolean
+---@field own boolean it is this very object
+
 -- Errors, events, statistics ------------------------------------------------------------------------
 
 ---@alias mde.ErrorKind
@@ -116,7 +210,7 @@ function Client:close() end
 ---| "json" # not the JSON expected
 ---| "too_large" # more than max_body, or more pages than one call follows
 ---| "cancelled" # given up before its end
----| "closed" # the client is closed
+---| "closed" # the client or its quota is closed
 
 ---`tostring(err)` is its message.
 ---@class mde.Error
@@ -144,6 +238,7 @@ function Client:close() end
 ---@field operation string
 ---@field reason "quota"|"retry_after"|"backoff"|"token"
 ---@field seconds number how long it will be
+---@field message? string why the quota cannot be asked
 
 ---@class mde.TokenEvent
 ---@field kind "token"
@@ -283,6 +378,12 @@ local testing = {}
 ---@return mde.Client client
 ---@nodiscard
 function testing.client(options) end
+
+---A quota on the clock that the test moves. Raises what mde.quota raises.
+---@param options? mde.QuotaOptions
+---@return mde.Quota quota
+---@nodiscard
+function testing.quota(options) end
 
 ---The requests that it has sent so far, oldest first.
 ---@param client mde.Client of mde.testing

@@ -1,16 +1,8 @@
 #include "bind/call.h"
 
-#include <string.h>
+#include "bind/budget.h"
 
-void call_settle(Call *call, mde_slot_end end)
-{
-  Client *client = call->client;
-  if (!call->has_slot)
-    return;
-  call->has_slot = false;
-  client->in_flight--;
-  mde_quota_settle(client_quota(client, call->core.operation), end, client_now_ms(client));
-}
+#include <string.h>
 
 /* Takes it off the wire and gives the slot back or counts it, as the wire has it. */
 static void withdraw(Call *call)
@@ -22,7 +14,7 @@ static void withdraw(Call *call)
   call->scripted_ms = 0;
   call->core.requests += sent;
   call->client->stats.attempts += sent;
-  call_settle(call, sent ? MDE_SLOT_ABANDONED : MDE_SLOT_UNSENT);
+  budget_release(call, sent ? MDE_SLOT_ABANDONED : MDE_SLOT_UNSENT);
 }
 
 void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason)
@@ -57,10 +49,10 @@ static int call_gc(lua_State *L)
   return 0;
 }
 
-/* { client, result } */
+/* { client, result, slot } */
 static void set_uservalue(lua_State *L, int call_index, int client_index)
 {
-  lua_createtable(L, 2, 0);
+  lua_createtable(L, 3, 0);
   lua_pushvalue(L, client_index);
   lua_rawseti(L, -2, CALL_CLIENT);
   compat_setuservalue(L, call_index);

@@ -1,7 +1,7 @@
 /* The call userdata: the core's state machine with what it has under way, linked into its client.
  *
  * The client's list holds plain pointers, and the userdata unlinks itself when it is collected or
- * its client is closed. Its user value is { client userdata, result }. */
+ * its client is closed. Its user value is { client userdata, result, slot }. */
 #ifndef MDE_BIND_CALL_H
 #define MDE_BIND_CALL_H
 
@@ -9,7 +9,8 @@
 
 #define CALL_CLASS "mde.call"
 
-enum { CALL_CLIENT = 1, CALL_RESULT = 2 }; /* of the user value */
+/* Of the user value. The slot is one of a script's quota. */
+enum { CALL_CLIENT = 1, CALL_RESULT = 2, CALL_SLOT = 3 };
 
 typedef struct Call {
   mde_call core;
@@ -17,6 +18,7 @@ typedef struct Call {
   struct Call *next;      /* in the client's list */
   mde_exchange *exchange; /* on the wire */
   bool has_slot;          /* of the operation's quota */
+  mde_file_slot slot;     /* which one, if processes share it */
   int64_t sent_ms;
   /* Without a network: when the scripted outcome arrives, and what it is. */
   int64_t scripted_ms;
@@ -33,9 +35,6 @@ void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason);
 
 /* Takes it off the wire and lets its client forget it. May be called twice. */
 void call_detach(Call *call);
-
-/* Gives the slot back: sent and answered, sent and given up, or never sent. */
-void call_settle(Call *call, mde_slot_end end);
 
 void call_register(lua_State *L);
 

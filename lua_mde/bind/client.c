@@ -1,5 +1,6 @@
 #include "bind/client.h"
 
+#include "bind/budget.h"
 #include "bind/driver.h"
 #include "bind/error.h"
 #include "bind/options.h"
@@ -29,6 +30,7 @@ static const option_row client_rows[] = {
     {"token", OPTION_ANY, 0, 0, 0},
     {"base_url", OPTION_TEXT, offsetof(client_options, base_url), 0, 0},
     {"rate_limit", OPTION_WINDOWS, offsetof(client_options, windows), 0, 0},
+    {"quota", OPTION_ANY, 0, 0, 0},
     {"timeout", OPTION_SECONDS, LIMIT(timeout_ms), 0.001, 86400},
     {"connect_timeout", OPTION_SECONDS, LIMIT(connect_timeout_ms), 0.001, 86400},
     {"budget", OPTION_SECONDS, LIMIT(budget_ms), 0, 1e9},
@@ -51,26 +53,11 @@ static const mde_call_limits default_limits = {
     .max_body_bytes = (size_t)64 * MIB,
 };
 
-/* Raw, as options_read reads: a metatable would have options taken that nobody has checked. */
-static void push_option(lua_State *L, int argument, const char *name)
-{
-  lua_pushstring(L, name);
-  lua_rawget(L, argument);
-}
-
-static bool has_option(lua_State *L, int argument, const char *name)
-{
-  push_option(L, argument, name);
-  bool has = !lua_isnil(L, -1);
-  lua_pop(L, 1);
-  return has;
-}
-
 static void read_options(lua_State *L, int argument, client_options *options)
 {
   *options = (client_options){.limits = default_limits, .concurrency = 8};
   options_read(L, argument, client_rows, options);
-  options->has_windows = has_option(L, argument, "rate_limit");
+  options->has_windows = options_has(L, argument, "rate_limit");
   if (options->base_url.data == NULL)
     options->base_url = (mde_slice){DEFAULT_BASE_URL, strlen(DEFAULT_BASE_URL)};
 }
@@ -81,7 +68,7 @@ static void read_options(lua_State *L, int argument, client_options *options)
 static void check_token(lua_State *L, int argument)
 {
   size_t length;
-  push_option(L, argument, "token");
+  options_push(L, argument, "token");
   switch (lua_type(L, -1)) {
   case LUA_TFUNCTION:
     break;
@@ -149,21 +136,26 @@ static void take_base_url(lua_State *L, Client *client, mde_slice text)
   mde_base_url_parse(&client->base, kept, text.length);
 }
 
-static void take_quotas(lua_State *L, Client *client, const client_options *options)
+/* The one that was given, or one of its own; its userdata is in the user value. */
+static void take_quota(lua_State *L, int argument, Client *client, const client_options *options)
 {
-  size_t size = mde_operation_count * sizeof(mde_quota);
-  client->quotas = mde_memory_resize(&mde_memory_system, NULL, 0, size);
-  if (client->quotas == NULL)
-    luaL_error(L, "not enough memory");
-  for (size_t i = 0; i < mde_operation_count; i++)
-    mde_quota_init(&client->quotas[i], &mde_memory_system,
-                   options->has_windows ? &options->windows : &mde_operations[i].windows);
+  int client_index = lua_gettop(L);
+  options_push(L, argument, "quota");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    quota_push_private(L, options->has_windows ? &options->windows : NULL);
+  }
+  client->quota = compat_testudata(L, -1, QUOTA_CLASS);
+  compat_getuservalue(L, client_index);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, CLIENT_QUOTA);
+  lua_pop(L, 1);
 }
 
 static void take_token(lua_State *L, int argument, Client *client)
 {
   mde_slice token;
-  push_option(L, argument, "token");
+  options_push(L, argument, "token");
   bool is_function = lua_isfunction(L, -1);
   mde_credential_init(&client->credential, &mde_memory_system, is_function);
   if (!is_function) {
@@ -205,9 +197,9 @@ static void take_transport(lua_State *L, Client *client, const client_options *o
 static void set_uservalue(lua_State *L, int argument, int client_index)
 {
   static const char *const functions[] = {CLIENT_TOKEN, CLIENT_ON_EVENT};
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-    push_option(L, argument, functions[i]);
+    options_push(L, argument, functions[i]);
     if (!lua_isfunction(L, -1)) { /* a token string is not kept in Lua */
       lua_pop(L, 1);
       lua_pushnil(L);
@@ -240,6 +232,7 @@ Client *client_create(lua_State *L, int argument, bool scripted)
   check_token(L, argument);
   check_base_url(L, argument, options.base_url);
   check_proxy(L, argument, &options);
+  budget_check_quota(L, argument, scripted);
   Client *client = push_zeroed(L);
   set_uservalue(L, argument, lua_gettop(L));
   client->limits = options.limits;
@@ -248,9 +241,9 @@ Client *client_create(lua_State *L, int argument, bool scripted)
   client->clock = &client->own_clock;
   client->random_state = mde_random_seed();
   client->fixed_jitter = -1;
-  client->has_events = has_option(L, argument, CLIENT_ON_EVENT);
+  client->has_events = options_has(L, argument, CLIENT_ON_EVENT);
   take_base_url(L, client, options.base_url);
-  take_quotas(L, client, &options);
+  take_quota(L, argument, client, &options);
   take_token(L, argument, client);
   if (!scripted)
     take_transport(L, client, &options);
@@ -276,10 +269,6 @@ void client_close(Client *client)
     call_end(client->calls, MDE_ERROR_CLOSED, MDE_FAILURE_CLOSED);
   mde_transport_close(client->transport);
   client->transport = NULL;
-  for (size_t i = 0; client->quotas != NULL && i < mde_operation_count; i++)
-    mde_quota_free(&client->quotas[i]);
-  mde_memory_resize(&mde_memory_system, client->quotas, mde_operation_count * sizeof(mde_quota), 0);
-  client->quotas = NULL;
   mde_credential_free(&client->credential);
 }
 
@@ -310,11 +299,6 @@ static int client_close_method(lua_State *L)
 int64_t client_now_ms(const Client *client)
 {
   return mde_clock_now_ms(client->clock);
-}
-
-mde_quota *client_quota(Client *client, const mde_operation *operation)
-{
-  return &client->quotas[operation - mde_operations];
 }
 
 /* --- operations --- */
@@ -362,7 +346,7 @@ static void read_call_options(lua_State *L, int argument, const mde_operation *o
     return;
   list_rows(operation, rows);
   options_read(L, argument, rows, options);
-  options->query.has_skip = has_option(L, argument, "skip");
+  options->query.has_skip = options_has(L, argument, "skip");
 }
 
 static mde_slice check_segment(lua_State *L, int argument)
@@ -380,7 +364,7 @@ static Client *check_idle(lua_State *L, int argument)
 {
   Client *client = luaL_checkudata(L, argument, CLIENT_CLASS);
   if (client->busy)
-    luaL_error(L, "a client cannot be used from inside its own token function or on_event");
+    luaL_error(L, "a client cannot be used from inside its own token function, on_event or quota");
   return client;
 }
 
@@ -407,7 +391,7 @@ static int push_outcome(lua_State *L, int index)
 static int push_closed(lua_State *L, const char *operation)
 {
   lua_pushnil(L);
-  error_push_closed(L, operation);
+  error_push_plain(L, MDE_ERROR_CLOSED, operation, "the client is closed");
   return 2;
 }
 

@@ -6,9 +6,8 @@
 #ifndef MDE_BIND_CLIENT_H
 #define MDE_BIND_CLIENT_H
 
-#include "bind/compat.h"
+#include "bind/quota.h"
 #include "core/call.h"
-#include "core/quota.h"
 #include "io/clock.h"
 #include "io/transport.h"
 
@@ -18,6 +17,7 @@
 #define CLIENT_TOKEN "token"       /* the token function */
 #define CLIENT_ON_EVENT "on_event" /* the event function */
 #define CLIENT_BASE_URL "base_url" /* its text */
+#define CLIENT_QUOTA "quota"       /* the quota, ours or a script's */
 #define CLIENT_CALLS "calls"       /* weak: light userdata -> call userdata */
 #define CLIENT_SCRIPT "script"     /* mde.testing's answering function */
 #define CLIENT_CLOCK "clock"       /* mde.testing's clock */
@@ -39,7 +39,7 @@ typedef struct Client {
   mde_call_limits limits;
   uint32_t concurrency, in_flight;
   mde_credential credential;
-  mde_quota *quotas; /* one for each operation, in the table's order */
+  Quota *quota; /* in the user value; NULL: a script's */
   mde_transport *transport;
   mde_clock *clock; /* own_clock, or mde.testing's, which the user value keeps alive */
   mde_clock own_clock;
@@ -63,6 +63,5 @@ void client_register(lua_State *L);
 void client_close(Client *client);
 
 int64_t client_now_ms(const Client *client);
-mde_quota *client_quota(Client *client, const mde_operation *operation);
 
 #endif

@@ -1,6 +1,7 @@
 #include "bind/driver.h"
 
 #include "bind/answer.h"
+#include "bind/budget.h"
 #include "bind/error.h"
 #include "bind/event.h"
 #include "bind/script.h"
@@ -17,35 +18,51 @@ static double jitter(Client *client)
   return client->fixed_jitter >= 0 ? client->fixed_jitter : mde_random_next(&client->random_state);
 }
 
-static void tell_wait(lua_State *L, int client_index, const Call *call)
+/* `trouble`: of a quota that cannot decide, or NULL. */
+static void tell_wait(lua_State *L, int client_index, const Call *call, const char *trouble)
 {
   int64_t wait_ms = call->core.wake_ms - client_now_ms(call->client);
   if (call->core.need != MDE_CALL_WAIT || wait_ms <= 0)
     return;
   call->client->stats.waited_ms += wait_ms;
-  event_wait(L, client_index, call, call->core.wait_reason, wait_ms);
+  event_wait(L, client_index, call, call->core.wait_reason, wait_ms, trouble);
+}
+
+static bool take_answer(lua_State *L, int client_index, Call *call, const mde_quota_answer *answer,
+                        int64_t now_ms)
+{
+  if (answer->status != MDE_OK) {
+    mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
+    return true;
+  }
+  if (answer->granted) {
+    mde_call_grant(&call->core, client_now_ms(call->client));
+    return true;
+  }
+  mde_call_refuse(&call->core, answer, now_ms);
+  tell_wait(L, client_index, call, answer->trouble);
+  return answer->wait_ms != MDE_WAIT_UNKNOWN;
 }
 
 /* Each step returns whether the call may be able to go on at once. */
-static bool ask_quota(lua_State *L, int client_index, Call *call)
+static bool ask_quota(lua_State *L, int client_index, int call_index)
 {
+  Call *call = lua_touserdata(L, call_index);
   Client *client = call->client;
+  if (call->has_slot) /* from before this process was stopped for too long */
+    budget_settle(L, client_index, call_index, MDE_SLOT_UNSENT);
   if (client->in_flight >= client->concurrency)
     return false;
-  int64_t now_ms = client_now_ms(client);
-  mde_quota_answer answer = mde_quota_reserve(client_quota(client, call->core.operation), now_ms);
-  if (answer.status != MDE_OK) {
-    mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
-  } else if (answer.granted) {
-    call->has_slot = true;
-    client->in_flight++;
-    mde_call_grant(&call->core);
-  } else {
-    mde_call_refuse(&call->core, answer.wait_ms, answer.closed, now_ms);
-    tell_wait(L, client_index, call);
-    return answer.wait_ms != MDE_WAIT_UNKNOWN;
+  if (client->quota != NULL && !client->quota->open) {
+    mde_call_reject(&call->core, MDE_ERROR_CLOSED, MDE_FAILURE_QUOTA_CLOSED, NULL);
+    return true;
   }
-  return true;
+  int64_t now_ms = client_now_ms(client);
+  int top = lua_gettop(L);
+  mde_quota_answer answer = budget_reserve(L, client_index, call_index, now_ms);
+  bool goes_on = take_answer(L, client_index, call, &answer, now_ms);
+  lua_settop(L, top);
+  return goes_on;
 }
 
 static mde_slot_end slot_end(const mde_outcome *outcome)
@@ -55,16 +72,6 @@ static mde_slot_end slot_end(const mde_outcome *outcome)
   bool given_up = outcome->kind == MDE_OUTCOME_TIMEOUT || outcome->kind == MDE_OUTCOME_CANCELLED ||
                   outcome->kind == MDE_OUTCOME_NO_MEMORY;
   return given_up ? MDE_SLOT_ABANDONED : MDE_SLOT_ANSWERED;
-}
-
-static void pass_on_lesson(const Call *call)
-{
-  const mde_lesson *lesson = &call->core.lesson;
-  mde_quota *quota = client_quota(call->client, call->core.operation);
-  if (lesson->close_for_ms > 0)
-    mde_quota_close_until(quota, client_now_ms(call->client) + lesson->close_for_ms);
-  if (lesson->limit.calls > 0)
-    mde_quota_lower(quota, lesson->limit);
 }
 
 static void count(client_stats *stats, const mde_call *core, const mde_outcome *outcome,
@@ -85,23 +92,25 @@ static void hide_token(Call *call)
     error_hide(&response->body, mde_credential_token(&call->client->credential));
 }
 
-static void conclude(lua_State *L, int client_index, Call *call, const mde_outcome *outcome)
+static void conclude(lua_State *L, int client_index, int call_index, const mde_outcome *outcome)
 {
+  Call *call = lua_touserdata(L, call_index);
   Client *client = call->client;
   uint32_t attempt = call->core.attempt;
   size_t bytes = call->core.response.body.length;
   call->exchange = NULL;
-  call_settle(call, slot_end(outcome));
   hide_token(call);
+  budget_settle(L, client_index, call_index, slot_end(outcome));
   mde_call_feed(&call->core, outcome, client_now_ms(client), jitter(client));
-  pass_on_lesson(call);
+  budget_learn(L, client_index, call);
   count(&client->stats, &call->core, outcome, bytes);
   event_attempt(L, client_index, call, outcome, attempt, bytes);
-  tell_wait(L, client_index, call);
+  tell_wait(L, client_index, call, NULL);
 }
 
-static bool send(lua_State *L, int client_index, Call *call)
+static bool send(lua_State *L, int client_index, int call_index)
 {
+  Call *call = lua_touserdata(L, call_index);
   Client *client = call->client;
   call->sent_ms = client_now_ms(client);
   mde_request request = mde_call_request(&call->core, call->sent_ms);
@@ -114,7 +123,7 @@ static bool send(lua_State *L, int client_index, Call *call)
   if (call->exchange != NULL)
     return false;
   mde_outcome outcome = {.kind = MDE_OUTCOME_NO_MEMORY};
-  conclude(L, client_index, call, &outcome);
+  conclude(L, client_index, call_index, &outcome);
   return true;
 }
 
@@ -127,9 +136,9 @@ static bool take_step(lua_State *L, int client_index, int call_index)
     token_fetch(L, client_index, call);
     return true;
   case MDE_CALL_QUOTA:
-    return ask_quota(L, client_index, call);
+    return ask_quota(L, client_index, call_index);
   case MDE_CALL_SEND:
-    return send(L, client_index, call);
+    return send(L, client_index, call_index);
   case MDE_CALL_BODY:
     answer_take(L, client_index, call_index);
     return true;
@@ -200,10 +209,10 @@ static void harvest(lua_State *L, int client_index)
   while (is_running(client) && take_finished(client, &finished)) {
     Call *call = finished.owner;
     if (push_anchor(L, calls_index, call)) {
-      conclude(L, client_index, call, &finished.outcome);
+      conclude(L, client_index, calls_index + 1, &finished.outcome);
     } else {
       call->exchange = NULL;
-      call_settle(call, slot_end(&finished.outcome));
+      budget_release(call, slot_end(&finished.outcome));
     }
     lua_settop(L, calls_index);
   }

@@ -188,13 +188,13 @@ void error_push(lua_State *L, Call *call)
   lua_settop(L, service);
 }
 
-void error_push_closed(lua_State *L, const char *operation)
+void error_push_plain(lua_State *L, mde_error_kind kind, const char *operation, const char *what)
 {
-  push_table(L, kind_names[MDE_ERROR_CLOSED], operation);
+  push_table(L, kind_names[kind], operation);
   set_integer(L, "attempts", 0);
-  lua_pushboolean(L, 0);
+  lua_pushboolean(L, kind != MDE_ERROR_CLOSED);
   lua_setfield(L, -2, "retryable");
-  lua_pushfstring(L, "%s: the client is closed", operation);
+  lua_pushfstring(L, "%s: %s", operation, what);
   lua_setfield(L, -2, "message");
 }
 

@@ -7,8 +7,8 @@
 /* Pushes the error of a failed call. Raises for memory. */
 void error_push(lua_State *L, Call *call);
 
-/* Pushes one of kind "closed" for a method of a closed client. */
-void error_push_closed(lua_State *L, const char *operation);
+/* Pushes one that is not a call's: "operation: what". */
+void error_push_plain(lua_State *L, mde_error_kind kind, const char *operation, const char *what);
 
 /* Makes the secret unreadable in the body of an error. */
 void error_hide(mde_buffer *body, mde_slice secret);

@@ -57,7 +57,7 @@ void event_attempt(lua_State *L, int client_index, const Call *call, const mde_o
 }
 
 void event_wait(lua_State *L, int client_index, const Call *call, mde_wait_reason reason,
-                int64_t wait_ms)
+                int64_t wait_ms, const char *trouble)
 {
   static const char *const names[] = {"quota", "retry_after", "backoff", "token"};
   if (!begin(L, client_index, "wait"))
@@ -65,6 +65,8 @@ void event_wait(lua_State *L, int client_index, const Call *call, mde_wait_reaso
   set_text(L, "operation", call->core.operation->name);
   set_text(L, "reason", names[reason]);
   set_number(L, "seconds", (double)wait_ms / 1000);
+  if (trouble != NULL)
+    set_text(L, "message", trouble);
   finish(L);
 }
 

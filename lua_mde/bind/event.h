@@ -8,7 +8,7 @@
 void event_attempt(lua_State *L, int client_index, const Call *call, const mde_outcome *outcome,
                    uint32_t attempt, size_t bytes);
 void event_wait(lua_State *L, int client_index, const Call *call, mde_wait_reason reason,
-                int64_t wait_ms);
+                int64_t wait_ms, const char *trouble);
 /* `seconds` 0: not told how long it lives. */
 void event_token(lua_State *L, int client_index, bool ok, double seconds);
 void event_page(lua_State *L, int client_index, const Call *call, int64_t items);

@@ -16,8 +16,13 @@ EXPORT int luaopen_mde(lua_State *L);
 
 int luaopen_mde(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"client", client_new}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"client", client_new},
+                                       {"quota", quota_new},
+                                       {"windows", quota_windows},
+                                       {"_clock", quota_clock},
+                                       {NULL, NULL}};
   json_open(L);
+  quota_register(L);
   client_register(L);
   call_register(L);
   error_register(L);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_LENGTH = 32, WINDOW_SECONDS_MAX = 31 * 86400 };
+enum { NAME_MAX_LENGTH = 32 };
 
 /* --- unknown names --- */
 
@@ -117,7 +117,7 @@ static mde_window read_window(lua_State *L, int argument, const option_row *row)
     luaL_argerror(L, argument, lua_pushfstring(L, "option '%s': %s expected", row->name, expected));
   lua_Number seconds = lua_tonumber(L, -2);
   lua_Number calls = lua_tonumber(L, -1);
-  bool ok = seconds >= 0.001 && seconds <= WINDOW_SECONDS_MAX && calls >= 1 &&
+  bool ok = seconds >= 0.001 && seconds * 1000 <= MDE_WINDOW_LENGTH_MAX_MS && calls >= 1 &&
             calls <= MDE_WINDOW_CALLS_MAX && floor(calls) == calls;
   if (!ok)
     luaL_argerror(L, argument, lua_pushfstring(L, "option '%s': %s expected", row->name, expected));
@@ -197,4 +197,18 @@ void options_read(lua_State *L, int argument, const option_row *rows, void *targ
   luaL_checkstack(L, 8, "options");
   for (lua_pushnil(L); lua_next(L, argument) != 0; lua_pop(L, 1))
     read_value(L, argument, row_of_key(L, argument, rows), target);
+}
+
+void options_push(lua_State *L, int argument, const char *name)
+{
+  lua_pushstring(L, name);
+  lua_rawget(L, argument);
+}
+
+bool options_has(lua_State *L, int argument, const char *name)
+{
+  options_push(L, argument, name);
+  bool has = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return has;
 }

@@ -14,6 +14,7 @@
 #include "bind/compat.h"
 #include "core/window.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum option_type {
@@ -35,6 +36,10 @@ typedef struct option_row {
   size_t offset;
   double min, max; /* of numbers */
 } option_row;
+
+/* Raw, as options_read reads: a metatable would have options taken that nobody has checked. */
+void options_push(lua_State *L, int argument, const char *name);
+bool options_has(lua_State *L, int argument, const char *name);
 
 /* Reads the table at `argument` into `target`. Raises with luaL_argerror. */
 void options_read(lua_State *L, int argument, const option_row *rows, void *target);

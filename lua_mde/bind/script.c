@@ -170,12 +170,20 @@ static int client_scripted(lua_State *L)
   return 1;
 }
 
+/* (options, clock) -> quota */
+static int quota_scripted(lua_State *L)
+{
+  check_clock(L, 2);
+  quota_create(L, 1, 2);
+  return 1;
+}
+
 void script_register(lua_State *L)
 {
   static const luaL_Reg clock_methods[] = {
       {"now", clock_now}, {"advance", clock_advance}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"client", client_scripted}, {"clock", clock_new}, {NULL, NULL}};
+      {"client", client_scripted}, {"quota", quota_scripted}, {"clock", clock_new}, {NULL, NULL}};
   luaL_newmetatable(L, CLOCK_CLASS);
   lua_newtable(L);
   compat_setfuncs(L, clock_methods);

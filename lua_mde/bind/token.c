@@ -137,5 +137,5 @@ void token_fetch(lua_State *L, int client_index, const Call *call)
   lua_settop(L, top);
   event_token(L, client_index, ok, seconds);
   if (waited_ms > 0)
-    event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms);
+    event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { TROUBLE_MAX_MS = 120000 };
+
 void mde_call_init(mde_call *call, const mde_operation *operation, mde_credential *credential,
                    const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms)
 {
@@ -13,6 +15,7 @@ void mde_call_init(mde_call *call, const mde_operation *operation, mde_credentia
                      .limits = *limits,
                      .need = MDE_CALL_TOKEN,
                      .deadline_ms = MDE_TIME_NEVER,
+                     .trouble_ms = MDE_TIME_NEVER,
                      .wake_ms = now_ms};
   if (limits->budget_ms < MDE_TIME_NEVER - now_ms)
     call->deadline_ms = now_ms + limits->budget_ms;
@@ -146,23 +149,50 @@ mde_call_need mde_call_next(mde_call *call, int64_t now_ms)
     mde_call_reject(call, MDE_ERROR_TIMEOUT, MDE_FAILURE_BUDGET_SPENT, NULL);
   if (call->need == MDE_CALL_WAIT && now_ms >= call->wake_ms)
     call->need = MDE_CALL_TOKEN;
+  if (call->need == MDE_CALL_SEND && now_ms - call->granted_ms > MDE_QUOTA_FRESH_MS)
+    call->need = MDE_CALL_QUOTA;
   return call->need == MDE_CALL_TOKEN ? ask_token(call, now_ms) : call->need;
 }
 
-void mde_call_grant(mde_call *call)
-{
-  if (call->need == MDE_CALL_QUOTA)
-    call->need = MDE_CALL_SEND;
-}
-
-void mde_call_refuse(mde_call *call, int64_t wait_ms, bool closed, int64_t now_ms)
+void mde_call_grant(mde_call *call, int64_t now_ms)
 {
   if (call->need != MDE_CALL_QUOTA)
     return;
-  if (wait_ms == MDE_WAIT_UNKNOWN)
+  call->need = MDE_CALL_SEND;
+  call->granted_ms = now_ms;
+  call->trouble_ms = MDE_TIME_NEVER;
+}
+
+static void reject_quota(mde_call *call, const mde_quota_answer *answer)
+{
+  mde_call_reject(call, MDE_ERROR_RATE_LIMITED, MDE_FAILURE_QUOTA, answer->trouble);
+  call->failure.retry_after_ms = answer->wait_ms;
+}
+
+/* True: it has been asked for long enough. */
+static bool gives_up(mde_call *call, const mde_quota_answer *answer, int64_t now_ms)
+{
+  if (call->trouble_ms == MDE_TIME_NEVER)
+    call->trouble_ms = now_ms;
+  if (call->deadline_ms != MDE_TIME_NEVER)
+    return answer->wait_ms >= call->deadline_ms - now_ms;
+  return now_ms + answer->wait_ms - call->trouble_ms > TROUBLE_MAX_MS;
+}
+
+void mde_call_refuse(mde_call *call, const mde_quota_answer *answer, int64_t now_ms)
+{
+  if (call->need != MDE_CALL_QUOTA)
+    return;
+  if (answer->trouble == NULL) {
+    call->trouble_ms = MDE_TIME_NEVER;
+  } else if (gives_up(call, answer, now_ms)) {
+    reject_quota(call, answer);
+    return;
+  }
+  if (answer->wait_ms == MDE_WAIT_UNKNOWN)
     call->need = MDE_CALL_TOKEN; /* asked again as soon as something has moved */
   else
-    pause(call, closed ? MDE_WAIT_RETRY_AFTER : MDE_WAIT_QUOTA, wait_ms, now_ms);
+    pause(call, answer->closed ? MDE_WAIT_RETRY_AFTER : MDE_WAIT_QUOTA, answer->wait_ms, now_ms);
 }
 
 /* --- on the wire --- */
@@ -172,10 +202,20 @@ static int64_t at_most(int64_t value, int64_t maximum)
   return value < maximum ? value : maximum;
 }
 
-mde_request mde_call_request(mde_call *call, int64_t now_ms)
+static int64_t attempt_ms(const mde_call *call, int64_t now_ms)
 {
   int64_t left_ms = call->deadline_ms - now_ms;
-  int64_t timeout_ms = at_most(call->limits.timeout_ms, left_ms > 1 ? left_ms : 1);
+  return at_most(call->limits.timeout_ms, left_ms > 1 ? left_ms : 1);
+}
+
+int64_t mde_call_lease_ms(const mde_call *call, int64_t now_ms)
+{
+  return attempt_ms(call, now_ms) + MDE_QUOTA_LINGER_MS;
+}
+
+mde_request mde_call_request(mde_call *call, int64_t now_ms)
+{
+  int64_t timeout_ms = attempt_ms(call, now_ms);
   mde_response_reset(&call->response);
   return (mde_request){.method = call->operation->method,
                        .url = mde_buffer_text(&call->paging.url),

@@ -2,7 +2,8 @@
  *
  *   switch (mde_call_next(&call, now_ms)) {
  *   case MDE_CALL_TOKEN:     fetch one, then mde_credential_set() or mde_credential_fail()
- *   case MDE_CALL_QUOTA:     ask the quota, then mde_call_grant() or mde_call_refuse()
+ *   case MDE_CALL_QUOTA:     ask the quota, then mde_call_grant() or mde_call_refuse();
+ *                            a slot from before was not used: give it back first
  *   case MDE_CALL_WAIT:      nothing before mde_call_wake_ms(), or until something else moves
  *   case MDE_CALL_SEND:      put mde_call_request() on the wire, then mde_call_sent()
  *   case MDE_CALL_IN_FLIGHT: when the transport is through with it: mde_call_feed()
@@ -19,6 +20,7 @@
 #include "core/credential.h"
 #include "core/failure.h"
 #include "core/paging.h"
+#include "core/quota.h"
 #include "core/request.h"
 
 typedef struct mde_call_limits {
@@ -47,12 +49,6 @@ typedef enum mde_wait_reason {
   MDE_WAIT_TOKEN /* told by the driver: only it knows how long a fetch took */
 } mde_wait_reason;
 
-/* What an answer teaches about the operation's quota; for the driver to pass on. */
-typedef struct mde_lesson {
-  int64_t close_for_ms; /* 0: nothing */
-  mde_window limit;     /* calls 0: nothing */
-} mde_lesson;
-
 typedef struct mde_call {
   const mde_operation *operation;
   mde_credential *credential; /* borrows */
@@ -63,6 +59,8 @@ typedef struct mde_call {
   uint32_t attempt;  /* of this page, from 1 */
   uint32_t requests; /* sent, of all pages */
   int64_t deadline_ms, wake_ms;
+  int64_t granted_ms;
+  int64_t trouble_ms; /* since when the quota could not decide; MDE_TIME_NEVER: it could */
   mde_wait_reason wait_reason;
   bool token_renewed, token_awaited;
   uint32_t token_generation, token_failures;
@@ -82,9 +80,11 @@ bool mde_call_finished(const mde_call *call);
 
 /* Until when MDE_CALL_WAIT stands at most; MDE_TIME_NEVER if only somebody else can end it. */
 int64_t mde_call_wake_ms(const mde_call *call);
-void mde_call_grant(mde_call *call);
-/* `wait_ms` may be MDE_WAIT_UNKNOWN. `closed`: by the service's Retry-After. */
-void mde_call_refuse(mde_call *call, int64_t wait_ms, bool closed, int64_t now_ms);
+/* How long the attempt may take, from being granted to being forgotten by the network. */
+int64_t mde_call_lease_ms(const mde_call *call, int64_t now_ms);
+void mde_call_grant(mde_call *call, int64_t now_ms);
+/* A quota that cannot decide is asked again within the budget; without one, for two minutes. */
+void mde_call_refuse(mde_call *call, const mde_quota_answer *answer, int64_t now_ms);
 mde_request mde_call_request(mde_call *call, int64_t now_ms);
 void mde_call_sent(mde_call *call);
 /* What came of the attempt; `random` in [0, 1) is its jitter. Sets call->lesson. */

@@ -262,6 +262,14 @@ static void explain_budget(mde_buffer *text, const mde_failure *failure, const c
   add_retry_after(text, failure);
 }
 
+static void explain_quota(mde_buffer *text, const mde_failure *failure)
+{
+  add(text, "the quota cannot be asked, and nothing is sent without it");
+  add_detail(text, ": ", failure);
+  add(text, ".");
+  add_retry_after(text, failure);
+}
+
 static void explain_body(mde_buffer *text, const mde_failure *failure,
                          const mde_failure_context *context)
 {
@@ -291,6 +299,12 @@ void mde_failure_explain(mde_buffer *text, const mde_failure *failure,
     break;
   case MDE_FAILURE_BUDGET_QUOTA:
     explain_budget(text, failure, "the quota is used up; waiting for it");
+    break;
+  case MDE_FAILURE_QUOTA:
+    explain_quota(text, failure);
+    break;
+  case MDE_FAILURE_QUOTA_CLOSED:
+    add(text, "the client's quota is closed.");
     break;
   case MDE_FAILURE_BUDGET_RETRY:
     explain_budget(text, failure, "the service asks for a pause, which");

@@ -15,10 +15,12 @@
 enum { MDE_FAILURE_DETAIL_MAX = 255, MDE_FAILURE_TEXT_MAX = 2048 };
 
 typedef enum mde_failure_reason {
-  MDE_FAILURE_STATUS,         /* an answer's status */
-  MDE_FAILURE_TRANSPORT,      /* no answer */
-  MDE_FAILURE_TOKEN,          /* none could be had */
-  MDE_FAILURE_BUDGET_QUOTA,   /* the quota's wait would pass the budget */
+  MDE_FAILURE_STATUS,       /* an answer's status */
+  MDE_FAILURE_TRANSPORT,    /* no answer */
+  MDE_FAILURE_TOKEN,        /* none could be had */
+  MDE_FAILURE_BUDGET_QUOTA, /* the quota's wait would pass the budget */
+  MDE_FAILURE_QUOTA,        /* it could not decide */
+  MDE_FAILURE_QUOTA_CLOSED,
   MDE_FAILURE_BUDGET_RETRY,   /* the service's Retry-After would */
   MDE_FAILURE_BUDGET_BACKOFF, /* the pause before another attempt would */
   MDE_FAILURE_BUDGET_SPENT,   /* it is over */

@@ -17,21 +17,11 @@ void mde_quota_free(mde_quota *quota)
   quota->size = quota->count = quota->next = 0;
 }
 
-static uint32_t largest_calls(const mde_quota *quota)
-{
-  uint32_t largest = 0;
-  for (uint32_t i = 0; i < quota->windows.count; i++) {
-    if (quota->windows.window[i].calls > largest)
-      largest = quota->windows.window[i].calls;
-  }
-  return largest;
-}
-
 /* Room for a stamp is made before the slot is granted: settling can then never fail. A ring that has
  * wrapped keeps its oldest stamps at the end, so they move there. */
 static mde_status make_room(mde_quota *quota)
 {
-  uint32_t largest = largest_calls(quota);
+  uint32_t largest = mde_windows_most_calls(&quota->windows);
   if (quota->size >= largest || quota->count + quota->in_flight < quota->size)
     return MDE_OK;
   uint32_t size = quota->size > 0 ? quota->size * 2 : FIRST_RING_SIZE;
@@ -55,11 +45,6 @@ static int64_t latest(const mde_quota *quota, uint32_t k)
   return quota->stamps[at];
 }
 
-static int64_t held_ms(const mde_window *window)
-{
-  return window->length_ms + window->length_ms / MDE_QUOTA_MARGIN_DIVISOR + MDE_QUOTA_MARGIN_MS;
-}
-
 /* With f requests in flight a window of n calls is open when at most n-f-1 settlements are younger
  * than it: when the (n-f)-th latest is old enough. */
 static int64_t window_wait_ms(const mde_quota *quota, const mde_window *window, int64_t now_ms)
@@ -69,7 +54,7 @@ static int64_t window_wait_ms(const mde_quota *quota, const mde_window *window, 
   uint32_t k = window->calls - quota->in_flight;
   if (k > quota->count)
     return 0;
-  int64_t free_ms = latest(quota, k) + held_ms(window);
+  int64_t free_ms = latest(quota, k) + mde_window_held_ms(window);
   return free_ms > now_ms ? free_ms - now_ms : 0;
 }
 
@@ -84,20 +69,44 @@ static int64_t longest_wait_ms(const mde_quota *quota, int64_t now_ms)
   return longest_ms;
 }
 
-mde_quota_answer mde_quota_reserve(mde_quota *quota, int64_t now_ms)
+/* Beyond its burst a smooth pace gives each call its moment. */
+static int64_t pace_wait_ms(const mde_quota *quota, int64_t now_ms)
+{
+  const mde_window *longest = mde_windows_longest(&quota->windows);
+  if (!quota->pace.smooth || longest == NULL)
+    return 0;
+  mde_window burst = mde_pace_burst_window(&quota->pace, longest);
+  if (window_wait_ms(quota, &burst, now_ms) == 0)
+    return 0;
+  return mde_pace_wait_ms(quota->next_us, now_ms);
+}
+
+mde_quota_answer mde_quota_ask(const mde_quota *quota, int64_t now_ms)
 {
   mde_quota_answer answer = {.status = MDE_OK, .wait_ms = longest_wait_ms(quota, now_ms)};
+  int64_t paced_ms = pace_wait_ms(quota, now_ms);
+  if (paced_ms > answer.wait_ms)
+    answer.wait_ms = paced_ms;
   int64_t closed_ms = quota->closed_until_ms > now_ms ? quota->closed_until_ms - now_ms : 0;
   if (closed_ms > 0 && (closed_ms >= answer.wait_ms || answer.wait_ms == MDE_WAIT_UNKNOWN)) {
     answer.closed = true;
     answer.wait_ms = closed_ms;
   }
+  return answer;
+}
+
+mde_quota_answer mde_quota_reserve(mde_quota *quota, int64_t now_ms)
+{
+  mde_quota_answer answer = mde_quota_ask(quota, now_ms);
   if (answer.wait_ms > 0)
     return answer;
   answer.status = make_room(quota);
   answer.granted = answer.status == MDE_OK;
-  if (answer.granted)
-    quota->in_flight++;
+  if (!answer.granted)
+    return answer;
+  quota->in_flight++;
+  if (quota->pace.smooth && quota->windows.count > 0)
+    quota->next_us = mde_pace_next_us(quota->next_us, mde_windows_longest(&quota->windows), now_ms);
   return answer;
 }
 
@@ -117,6 +126,8 @@ static void push_stamp(mde_quota *quota, int64_t stamp_ms)
 
 void mde_quota_settle(mde_quota *quota, mde_slot_end end, int64_t now_ms)
 {
+  if (quota->in_flight == 0) /* settled twice, by a script of somebody's */
+    return;
   quota->in_flight--;
   if (end == MDE_SLOT_ANSWERED)
     push_stamp(quota, now_ms);
@@ -124,22 +135,19 @@ void mde_quota_settle(mde_quota *quota, mde_slot_end end, int64_t now_ms)
     push_stamp(quota, now_ms + MDE_QUOTA_LINGER_MS);
 }
 
-void mde_quota_close_until(mde_quota *quota, int64_t until_ms)
+void mde_quota_learn(mde_quota *quota, const mde_lesson *lesson, int64_t now_ms)
 {
-  if (until_ms > quota->closed_until_ms)
+  int64_t until_ms = now_ms + lesson->close_for_ms;
+  if (lesson->close_for_ms > 0 && until_ms > quota->closed_until_ms)
     quota->closed_until_ms = until_ms;
+  if (lesson->limit.calls > 0)
+    mde_windows_lower(&quota->windows, lesson->limit);
 }
 
-void mde_quota_lower(mde_quota *quota, mde_window limit)
+uint32_t mde_quota_used(const mde_quota *quota, const mde_window *window, int64_t now_ms)
 {
-  mde_windows *windows = &quota->windows;
-  for (uint32_t i = 0; i < windows->count; i++) {
-    if (windows->window[i].length_ms != limit.length_ms)
-      continue;
-    if (limit.calls < windows->window[i].calls)
-      windows->window[i].calls = limit.calls;
-    return;
-  }
-  if (windows->count > 0 && windows->count < MDE_WINDOWS_MAX)
-    windows->window[windows->count++] = limit;
+  uint32_t used = 0;
+  while (used < quota->count && latest(quota, used + 1) + mde_window_held_ms(window) > now_ms)
+    used++;
+  return used + quota->in_flight;
 }

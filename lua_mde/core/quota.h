@@ -24,14 +24,14 @@
 
 #include "core/buffer.h"
 #include "core/instant.h"
+#include "core/pace.h"
 #include "core/window.h"
 
 enum {
-  /* Two clocks may drift by 500 ppm each, and both are read in whole milliseconds. */
-  MDE_QUOTA_MARGIN_MS = 3,
-  MDE_QUOTA_MARGIN_DIVISOR = 1000,
   /* A request given up on may still be under way: it counts as if answered this much later. */
-  MDE_QUOTA_LINGER_MS = 5000
+  MDE_QUOTA_LINGER_MS = 5000,
+  /* A slot that was not used by then is given back: who was stopped that long might be too late. */
+  MDE_QUOTA_FRESH_MS = 1000
 };
 
 typedef struct mde_quota {
@@ -43,6 +43,8 @@ typedef struct mde_quota {
   uint32_t next;
   uint32_t in_flight;
   int64_t closed_until_ms; /* by the service's Retry-After */
+  mde_pace pace;           /* bursts, unless set */
+  int64_t next_us;         /* of a smooth pace */
 } mde_quota;
 
 typedef enum mde_slot_end {
@@ -56,19 +58,29 @@ typedef struct mde_quota_answer {
   bool granted;
   bool closed;     /* refused because of a Retry-After */
   int64_t wait_ms; /* until it is worth asking again; MDE_WAIT_UNKNOWN: until a slot is settled */
+  const char
+      *trouble; /* why the quota cannot decide; NULL: it can. Borrowed until it is asked again */
 } mde_quota_answer;
+
+/* What an answer of the service teaches. */
+typedef struct mde_lesson {
+  int64_t close_for_ms; /* its Retry-After; 0: nothing */
+  mde_window limit;     /* that it named; calls 0: none */
+} mde_lesson;
 
 void mde_quota_init(mde_quota *quota, const mde_memory *memory, const mde_windows *windows);
 void mde_quota_free(mde_quota *quota);
 
 mde_quota_answer mde_quota_reserve(mde_quota *quota, int64_t now_ms);
+/* What a reservation would be told, without making one. */
+mde_quota_answer mde_quota_ask(const mde_quota *quota, int64_t now_ms);
 void mde_quota_settle(mde_quota *quota, mde_slot_end end, int64_t now_ms);
 
-/* The service said Retry-After: nobody asks before then. Never shortens an earlier closing. */
-void mde_quota_close_until(mde_quota *quota, int64_t until_ms);
+/* A Retry-After closes the quota: never for shorter than an earlier one. For a limit see
+ * mde_windows_lower. */
+void mde_quota_learn(mde_quota *quota, const mde_lesson *lesson, int64_t now_ms);
 
-/* The service named a limit: the window of that length gets it, if it is lower. A length that has no
- * window gets one, while there is room. Without any windows (no limit wanted) nothing happens. */
-void mde_quota_lower(mde_quota *quota, mde_window limit);
+/* How many calls count in that window now, those in flight included. */
+uint32_t mde_quota_used(const mde_quota *quota, const mde_window *window, int64_t now_ms);
 
 #endif

@@ -374,12 +374,85 @@ static void a_wait_of_unknown_length_is_asked_about_again(void **state)
   assert_int_equal(world_prepare(&world), MDE_OK);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(mde_call_next(&world.call, world.now_ms), MDE_CALL_QUOTA);
-    mde_call_refuse(&world.call, MDE_WAIT_UNKNOWN, false, world.now_ms);
+    mde_call_refuse(&world.call, &refused_for(MDE_WAIT_UNKNOWN), world.now_ms);
     assert_int_equal(mde_call_wake_ms(&world.call), MDE_TIME_NEVER);
   }
   assert_int_equal(mde_call_next(&world.call, world.now_ms), MDE_CALL_QUOTA);
-  mde_call_grant(&world.call);
+  mde_call_grant(&world.call, world.now_ms);
   assert_int_equal(mde_call_next(&world.call, world.now_ms), MDE_CALL_SEND);
+  world_end(&world);
+}
+
+static void a_slot_that_was_not_used_in_time_is_asked_for_again(void **state)
+{
+  (void)state;
+  call_world world = {.heap = {0}};
+  world_start(&world, &(call_script){.string_token = true}, &LIMITS);
+  assert_int_equal(world_prepare(&world), MDE_OK);
+  assert_int_equal(mde_call_next(&world.call, world.now_ms), MDE_CALL_QUOTA);
+  mde_call_grant(&world.call, world.now_ms);
+  int64_t late_ms = world.now_ms + MDE_QUOTA_FRESH_MS;
+  assert_int_equal(mde_call_next(&world.call, late_ms), MDE_CALL_SEND);
+  assert_int_equal(mde_call_next(&world.call, late_ms + 1), MDE_CALL_QUOTA);
+  mde_call_grant(&world.call, late_ms + 1);
+  assert_int_equal(mde_call_next(&world.call, late_ms + 1), MDE_CALL_SEND);
+  world_end(&world);
+}
+
+static void a_lease_lasts_as_long_as_the_attempt_and_lingers(void **state)
+{
+  (void)state;
+  call_world world = {.heap = {0}};
+  mde_call_limits limits = LIMITS;
+  limits.timeout_ms = 20000;
+  limits.budget_ms = 30000;
+  world_start(&world, &(call_script){.string_token = true}, &limits);
+  assert_int_equal(mde_call_lease_ms(&world.call, world.now_ms), 20000 + MDE_QUOTA_LINGER_MS);
+  assert_int_equal(mde_call_lease_ms(&world.call, world.now_ms + 25000),
+                   5000 + MDE_QUOTA_LINGER_MS);
+  world_end(&world);
+}
+
+static mde_quota_answer in_trouble(int64_t wait_ms)
+{
+  return (mde_quota_answer){.wait_ms = wait_ms, .trouble = "the drive is gone"};
+}
+
+/* Asks again every 5 s; returns how long it was before the call gave up. */
+static int64_t time_in_trouble(int64_t budget_ms, call_world *world)
+{
+  mde_call_limits limits = LIMITS;
+  limits.budget_ms = budget_ms;
+  world_start(world, &(call_script){.string_token = true}, &limits);
+  assert_int_equal(world_prepare(world), MDE_OK);
+  int64_t now_ms = world->now_ms;
+  mde_quota_answer answer = in_trouble(5000);
+  while (mde_call_next(&world->call, now_ms) == MDE_CALL_QUOTA) {
+    mde_call_refuse(&world->call, &answer, now_ms);
+    now_ms += world->call.need == MDE_CALL_WAIT ? 5000 : 0;
+  }
+  assert_int_equal(world->call.failure.kind, MDE_ERROR_RATE_LIMITED);
+  assert_int_equal(world->call.failure.reason, MDE_FAILURE_QUOTA);
+  assert_string_equal(world->call.failure.detail, "the drive is gone");
+  assert_int_equal(world->call.failure.retry_after_ms, 5000);
+  return now_ms - world->now_ms;
+}
+
+static void a_quota_in_trouble_is_asked_for_as_long_as_the_budget_allows(void **state)
+{
+  (void)state;
+  call_world world = {.heap = {0}};
+  assert_int_equal(time_in_trouble(23000, &world), 20000);
+  world_end(&world);
+  assert_int_equal(time_in_trouble(600000, &world), 595000);
+  world_end(&world);
+}
+
+static void without_a_budget_it_is_asked_for_two_minutes(void **state)
+{
+  (void)state;
+  call_world world = {.heap = {0}};
+  assert_int_equal(time_in_trouble(MDE_TIME_NEVER, &world), 120000);
   world_end(&world);
 }
 
@@ -988,10 +1061,10 @@ static void a_call_can_be_ended_in_every_state(void **state)
 static void poke(mde_call *call)
 {
   mde_outcome outcome = {MDE_OUTCOME_ANSWER, true, "late"};
-  mde_call_grant(call);
-  mde_call_refuse(call, 10, true, NOW_MS);
-  mde_call_refuse(call, MDE_WAIT_UNKNOWN, false, NOW_MS);
-  mde_call_refuse(call, INT64_MAX / 2, false, NOW_MS);
+  mde_call_grant(call, NOW_MS);
+  mde_call_refuse(call, &(mde_quota_answer){.wait_ms = 10, .closed = true}, NOW_MS);
+  mde_call_refuse(call, &refused_for(MDE_WAIT_UNKNOWN), NOW_MS);
+  mde_call_refuse(call, &refused_for(INT64_MAX / 2), NOW_MS);
   mde_call_sent(call);
   call->response.status = 503;
   mde_call_feed(call, &outcome, NOW_MS, 0.5);
@@ -1101,6 +1174,10 @@ int main(void)
       cmocka_unit_test(the_quota_is_waited_for),
       cmocka_unit_test(a_closed_quota_is_a_retry_after),
       cmocka_unit_test(a_wait_of_unknown_length_is_asked_about_again),
+      cmocka_unit_test(a_slot_that_was_not_used_in_time_is_asked_for_again),
+      cmocka_unit_test(a_lease_lasts_as_long_as_the_attempt_and_lingers),
+      cmocka_unit_test(a_quota_in_trouble_is_asked_for_as_long_as_the_budget_allows),
+      cmocka_unit_test(without_a_budget_it_is_asked_for_two_minutes),
       cmocka_unit_test(no_wait_is_begun_that_the_budget_forbids),
       cmocka_unit_test(a_wait_that_fits_the_budget_is_waited),
       cmocka_unit_test(an_answer_in_time_counts_even_at_the_end),

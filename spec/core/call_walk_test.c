@@ -57,16 +57,23 @@ static void walk_send(call_walk *walk)
   assert_true(walk->page_tries <= world->call.limits.max_attempts);
 }
 
+static void walk_refusal(call_walk *walk)
+{
+  mde_quota_answer answer = {.wait_ms = test_between(walk->dice, 1, 60000),
+                             .closed = test_chance(walk->dice, 30),
+                             .trouble = test_chance(walk->dice, 20) ? "no luck" : NULL};
+  mde_call_refuse(&walk->world.call, &answer, walk->world.now_ms);
+}
+
 static void walk_quota(call_walk *walk)
 {
   call_world *world = &walk->world;
   if (test_chance(walk->dice, 60))
-    mde_call_grant(&world->call);
+    mde_call_grant(&world->call, world->now_ms);
   else if (test_chance(walk->dice, 20))
-    mde_call_refuse(&world->call, MDE_WAIT_UNKNOWN, false, world->now_ms++);
+    mde_call_refuse(&world->call, &refused_for(MDE_WAIT_UNKNOWN), world->now_ms++);
   else
-    mde_call_refuse(&world->call, test_between(walk->dice, 1, 60000), test_chance(walk->dice, 30),
-                    world->now_ms);
+    walk_refusal(walk);
 }
 
 static void walk_fetch_end(call_walk *walk)

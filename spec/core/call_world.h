@@ -106,14 +106,19 @@ static inline void fetch(call_world *world)
     mde_call_reject(&world->call, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
 }
 
+/* A quota's refusal: to be asked again so much later. */
+#define refused_for(milliseconds) ((mde_quota_answer){.wait_ms = (milliseconds)})
+
 static inline void ask_quota(call_world *world)
 {
   size_t at = world->asked_quota++;
   int64_t wait_ms = at < TEST_COUNT(world->script.quota_ms) ? world->script.quota_ms[at] : 0;
   if (wait_ms == 0)
-    mde_call_grant(&world->call);
+    mde_call_grant(&world->call, world->now_ms);
   else
-    mde_call_refuse(&world->call, wait_ms, world->script.quota_closed, world->now_ms);
+    mde_call_refuse(&world->call,
+                    &(mde_quota_answer){.wait_ms = wait_ms, .closed = world->script.quota_closed},
+                    world->now_ms);
 }
 
 static inline void wait_a_while(call_world *world)

@@ -1,491 +1,55 @@
-/* The quota's promise, tried out: random schedules of a client against a model of the service that
- * counts exactly.
- *
- * A schedule has windows, a number of lanes (requests in flight at once), a pattern of demand,
- * latencies and faults. Real time goes in microseconds; the quota sees whole milliseconds, rounded
- * down as a clock gives them, and the service's clock runs at a slightly other speed. A request
- * reaches the service at a random moment between its reservation and its end (an abandoned one: up
- * to MDE_QUOTA_LINGER_MS after that), and the extremes are drawn more often than the middle.
- *
- * The promise: in no closed interval of w does the service count more than n.
- *
- * Utilisation: of saturated schedules without faults, and with latencies of at most 0.2 % of the
- * shortest window. The theoretical maximum is what an omniscient client reaches: one that has the
- * same lanes and latencies, but knows how long each request will travel, and sends it so that it
- * arrives at the very moment when the service, which counts exactly, admits it. Compared are the
- * times which both need for the same number of requests.
- *
- *   MDE_SEED=n        the first schedule's seed (the others count on from it)
- *   MDE_SCHEDULES=n   how many; 10000 unless said */
-#include "core/quota.h"
-#include "test.h"
+/* The promise of a client's private quota. */
+#include "schedules.h"
 
-enum { LANES_MAX = 32, REQUESTS_MAX = 700, CHECKS_MAX = 4, STEPS_MAX = 1000000, MS = 1000 };
+static mde_quota quota;
 
-typedef enum schedule_demand { SATURATED, BURSTS, SPARSE } schedule_demand;
-typedef enum schedule_latency { NONE, SHORT, MIDDLE, LONG } schedule_latency; /* against a window */
-
-typedef struct schedule_plan {
-  mde_windows windows;
-  int lanes;
-  int requests;
-  schedule_demand demand;
-  schedule_latency latency;
-  int unsent_percent, abandoned_percent, no_memory_percent;
-  int lower_at, close_at; /* before which reservation; -1: never */
-  mde_window lower_to;
-  int drift_ppm; /* the service's clock against ours */
-} schedule_plan;
-
-typedef struct schedule_trip {
-  int number; /* in order of reservation */
-  int64_t reserved_us, arrived_us, settled_us;
-  mde_slot_end end;
-} schedule_trip;
-
-/* What the service must never see: more than `calls` in `length_ms`, of requests from `first` on;
- * `strict`: older ones are counted with them. */
-typedef struct schedule_check {
-  mde_window window;
-  int first;
-  bool strict;
-} schedule_check;
-
-typedef struct schedule_run {
-  schedule_plan plan;
-  test_random dice;
-  test_heap heap;
-  mde_memory memory;
-  mde_quota quota;
-  schedule_trip trips[REQUESTS_MAX];
-  int lane[LANES_MAX]; /* the trip on it; -1: none */
-  int sent;
-  int64_t now_us, next_demand_us, opens_ms;
-  int waiting; /* requests that are wanted now */
-  schedule_check checks[CHECKS_MAX];
-  int check_count;
-} schedule_run;
-
-static int64_t shortest_ms(const mde_windows *windows)
+static void make(schedule_run *run)
 {
-  int64_t shortest = windows->window[0].length_ms;
-  for (uint32_t i = 1; i < windows->count; i++)
-    shortest = windows->window[i].length_ms < shortest ? windows->window[i].length_ms : shortest;
-  return shortest;
+  mde_quota_init(&quota, &run->memory, &run->plan.windows);
+  quota.pace = run->plan.pace;
 }
 
-/* --- plans --- */
-
-static mde_windows random_windows(test_random *dice)
+static void end(schedule_run *run)
 {
-  mde_windows windows = {.count = (uint32_t)test_between(dice, 1, 3)};
-  int64_t length_ms = 1000 * test_between(dice, 1, test_chance(dice, 50) ? 10 : 600);
-  int64_t calls = test_between(dice, 1, test_chance(dice, 50) ? 8 : 100);
-  for (uint32_t i = 0; i < windows.count; i++) {
-    windows.window[i] = (mde_window){length_ms, (uint32_t)calls};
-    int64_t times = test_between(dice, 2, 8);
-    length_ms *= times;
-    calls += test_between(dice, 0, calls * times);
-    calls = calls > 220 ? 220 : calls;
-  }
-  return windows;
+  (void)run;
+  mde_quota_free(&quota);
 }
 
-static mde_window random_limit(test_random *dice, const mde_windows *windows)
+static mde_quota_answer reserve(schedule_run *run, schedule_trip *trip)
 {
-  mde_window limit = windows->window[test_between(dice, 0, windows->count - 1)];
-  if (test_chance(dice, 30))
-    limit.length_ms = limit.length_ms / 2 * test_between(dice, 1, 5);
-  limit.calls = (uint32_t)test_between(dice, 1, limit.calls * (test_chance(dice, 20) ? 2 : 1));
-  return limit;
+  (void)trip;
+  return mde_quota_reserve(&quota, run->now_us / MS);
 }
 
-static int perhaps(test_random *dice, int64_t percent, int64_t most)
+static void settle(schedule_run *run, const schedule_trip *trip)
 {
-  return test_chance(dice, percent) ? (int)test_between(dice, 1, most) : 0;
+  mde_quota_settle(&quota, trip->end, run->now_us / MS);
 }
 
-static schedule_plan random_plan(test_random *dice)
+/* Of a new window with more calls than any other, the past has not been kept. */
+static bool learn(schedule_run *run, int holder, const mde_lesson *lesson)
 {
-  schedule_plan plan = {.windows = random_windows(dice),
-                        .lanes = (int)test_between(dice, 1, LANES_MAX),
-                        .demand = (schedule_demand)test_between(dice, SATURATED, SPARSE),
-                        .latency = (schedule_latency)test_between(dice, NONE, LONG),
-                        .unsent_percent = perhaps(dice, 40, 50),
-                        .abandoned_percent = perhaps(dice, 40, 50),
-                        .no_memory_percent = perhaps(dice, 10, 50),
-                        .lower_at = -1,
-                        .close_at = -1,
-                        .drift_ppm = (int)test_between(dice, -950, 950)};
-  plan.requests = (int)test_between(dice, 20, 400);
-  if (test_chance(dice, 40))
-    plan.lower_at = (int)test_between(dice, 0, plan.requests);
-  if (test_chance(dice, 20))
-    plan.close_at = (int)test_between(dice, 0, plan.requests);
-  plan.lower_to = random_limit(dice, &plan.windows);
-  return plan;
+  (void)holder;
+  bool known = lesson->limit.calls <= mde_windows_most_calls(&quota.windows);
+  for (uint32_t i = 0; i < quota.windows.count; i++)
+    known = known || quota.windows.window[i].length_ms == lesson->limit.length_ms;
+  mde_quota_learn(&quota, lesson, run->now_us / MS);
+  return known;
 }
 
-/* Enough requests to fill the largest window three times. */
-static schedule_plan random_saturated_plan(test_random *dice)
-{
-  schedule_plan plan = {.windows = random_windows(dice),
-                        .lanes = (int)test_between(dice, 1, LANES_MAX),
-                        .latency = test_chance(dice, 30) ? NONE : SHORT,
-                        .lower_at = -1,
-                        .close_at = -1};
-  uint32_t calls = plan.windows.window[plan.windows.count - 1].calls;
-  plan.requests = (int)calls * 3 + 30;
-  plan.requests = plan.requests > REQUESTS_MAX ? REQUESTS_MAX : plan.requests;
-  return plan;
-}
-
-/* --- trips --- */
-
-static int64_t random_latency_us(schedule_run *run)
-{
-  int64_t window_us = shortest_ms(&run->plan.windows) * MS;
-  switch (run->plan.latency) {
-  case NONE:
-    return 0;
-  case SHORT:
-    return test_between(&run->dice, 0, window_us / 500);
-  case MIDDLE:
-    return test_between(&run->dice, 0, window_us);
-  default:
-    return test_between(&run->dice, 0, window_us * 3);
-  }
-}
-
-static int64_t edge_or_between(test_random *dice, int64_t low, int64_t high)
-{
-  switch (test_between(dice, 0, 3)) {
-  case 0:
-    return low;
-  case 1:
-    return high;
-  default:
-    return test_between(dice, low, high);
-  }
-}
-
-static schedule_trip random_trip(schedule_run *run)
-{
-  schedule_trip trip = {.number = run->sent, .reserved_us = run->now_us};
-  trip.settled_us = run->now_us + random_latency_us(run);
-  trip.end = MDE_SLOT_ANSWERED;
-  int64_t latest_us = trip.settled_us;
-  if (test_chance(&run->dice, run->plan.unsent_percent))
-    trip.end = MDE_SLOT_UNSENT;
-  else if (test_chance(&run->dice, run->plan.abandoned_percent))
-    trip.end = MDE_SLOT_ABANDONED;
-  if (trip.end == MDE_SLOT_ABANDONED)
-    latest_us += (int64_t)MDE_QUOTA_LINGER_MS * MS;
-  trip.arrived_us = edge_or_between(&run->dice, trip.reserved_us, latest_us);
-  return trip;
-}
-
-static int free_lane(const schedule_run *run)
-{
-  for (int i = 0; i < run->plan.lanes; i++) {
-    if (run->lane[i] < 0)
-      return i;
-  }
-  return -1;
-}
-
-static void settle_due(schedule_run *run)
-{
-  for (int i = 0; i < run->plan.lanes; i++) {
-    const schedule_trip *trip = run->lane[i] >= 0 ? &run->trips[run->lane[i]] : NULL;
-    if (trip == NULL || trip->settled_us > run->now_us)
-      continue;
-    mde_quota_settle(&run->quota, trip->end, run->now_us / MS);
-    run->lane[i] = -1;
-  }
-}
-
-/* --- demand --- */
-
-static void want_more(schedule_run *run)
-{
-  int64_t window_us = shortest_ms(&run->plan.windows) * MS;
-  if (run->plan.demand == SATURATED) {
-    run->waiting = run->plan.requests;
-    run->next_demand_us = INT64_MAX;
-  } else if (run->plan.demand == BURSTS) {
-    run->waiting += (int)test_between(&run->dice, 1, 60);
-    run->next_demand_us += test_between(&run->dice, 0, window_us * 2);
-  } else {
-    run->waiting += 1;
-    int64_t calls = run->plan.windows.window[0].calls;
-    run->next_demand_us += test_between(&run->dice, 0, window_us * 3 / calls);
-  }
-}
-
-/* --- what happens in the middle --- */
-
-static uint32_t most_calls(const mde_windows *windows)
-{
-  uint32_t most = 0;
-  for (uint32_t i = 0; i < windows->count; i++)
-    most = windows->window[i].calls > most ? windows->window[i].calls : most;
-  return most;
-}
-
-static void lower(schedule_run *run)
-{
-  mde_window limit = run->plan.lower_to;
-  bool known = false;
-  for (uint32_t i = 0; i < run->quota.windows.count; i++)
-    known = known || run->quota.windows.window[i].length_ms == limit.length_ms;
-  /* Of a new window with more calls than any other, the past has not been kept. */
-  bool strict = known || limit.calls <= most_calls(&run->quota.windows);
-  run->checks[run->check_count++] = (schedule_check){limit, run->sent, strict};
-  mde_quota_lower(&run->quota, limit);
-  run->plan.lower_at = -1;
-}
-
-static void close_for_a_while(schedule_run *run)
-{
-  int64_t until_ms = run->now_us / MS + test_between(&run->dice, 0, 20000);
-  mde_quota_close_until(&run->quota, until_ms);
-  run->opens_ms = until_ms;
-  run->plan.close_at = -1;
-}
-
-/* --- the run --- */
-
-/* Sends what may be sent; returns when it is worth trying again. */
-static int64_t send_all(schedule_run *run)
-{
-  int lane;
-  while (run->waiting > 0 && run->sent < run->plan.requests && (lane = free_lane(run)) >= 0) {
-    if (run->sent == run->plan.lower_at)
-      lower(run);
-    if (run->sent == run->plan.close_at)
-      close_for_a_while(run);
-    run->heap.fail_at =
-        test_chance(&run->dice, run->plan.no_memory_percent) ? run->heap.allocations + 1 : 0;
-    mde_quota_answer answer = mde_quota_reserve(&run->quota, run->now_us / MS);
-    if (answer.status == MDE_NO_MEMORY)
-      return run->now_us + MS;
-    if (!answer.granted)
-      return answer.wait_ms == MDE_WAIT_UNKNOWN ? INT64_MAX
-                                                : (run->now_us / MS + answer.wait_ms) * MS;
-    if (run->now_us / MS < run->opens_ms)
-      fail_msg("granted while closed");
-    run->trips[run->sent] = random_trip(run);
-    run->lane[lane] = run->sent++;
-    run->waiting--;
-  }
-  return INT64_MAX;
-}
-
-static int64_t next_moment_us(const schedule_run *run, int64_t retry_us)
-{
-  int64_t next_us = retry_us < run->next_demand_us ? retry_us : run->next_demand_us;
-  for (int i = 0; i < run->plan.lanes; i++) {
-    if (run->lane[i] >= 0 && run->trips[run->lane[i]].settled_us < next_us)
-      next_us = run->trips[run->lane[i]].settled_us;
-  }
-  return next_us;
-}
-
-static void run_start(schedule_run *run, const schedule_plan *plan, test_random dice)
-{
-  run->plan = *plan;
-  run->dice = dice;
-  run->heap = (test_heap){0};
-  run->memory = test_memory(&run->heap);
-  mde_quota_init(&run->quota, &run->memory, &plan->windows);
-  for (int i = 0; i < LANES_MAX; i++)
-    run->lane[i] = -1;
-  run->sent = run->waiting = run->check_count = 0;
-  run->opens_ms = 0;
-  run->now_us = run->next_demand_us = test_between(&run->dice, 0, 10000000);
-  for (uint32_t i = 0; i < plan->windows.count; i++)
-    run->checks[run->check_count++] = (schedule_check){plan->windows.window[i], 0, true};
-}
-
-static void run_through(schedule_run *run, const schedule_plan *plan, test_random dice)
-{
-  run_start(run, plan, dice);
-  for (int step = 0; run->sent < run->plan.requests; step++) {
-    if (run->now_us >= run->next_demand_us)
-      want_more(run);
-    settle_due(run);
-    int64_t retry_us = send_all(run);
-    if (run->sent == run->plan.requests)
-      break;
-    int64_t next_us = next_moment_us(run, retry_us);
-    if (next_us == INT64_MAX || step == STEPS_MAX)
-      fail_msg("%d of %d requests are sent, and no more will be", run->sent, run->plan.requests);
-    run->now_us = next_us > run->now_us ? next_us : run->now_us;
-  }
-  mde_quota_free(&run->quota);
-  assert_int_equal(run->heap.blocks, 0);
-}
-
-/* --- the service that counts --- */
-
-static int by_arrival(const void *one, const void *other)
-{
-  const schedule_trip *a = one;
-  const schedule_trip *b = other;
-  return (a->arrived_us > b->arrived_us) - (a->arrived_us < b->arrived_us);
-}
-
-/* In order of arrival; returns how many. */
-static int collect_arrivals(const schedule_run *run, const schedule_check *check,
-                            schedule_trip *arrivals)
-{
-  int count = 0;
-  for (int i = check->strict ? 0 : check->first; i < run->sent; i++) {
-    if (run->trips[i].end != MDE_SLOT_UNSENT)
-      arrivals[count++] = run->trips[i];
-  }
-  qsort(arrivals, (size_t)count, sizeof *arrivals, by_arrival);
-  return count;
-}
-
-/* Is one of the arrivals from `low` to `high` bound by the check? A request sent before a limit was
- * lowered is not, but it counts when one that was sent after it arrives. */
-static bool any_bound(const schedule_check *check, const schedule_trip *arrivals, int low, int high)
-{
-  for (int i = low; i <= high; i++) {
-    if (arrivals[i].number >= check->first)
-      return true;
-  }
-  return false;
-}
-
-static bool check_holds(const schedule_run *run, const schedule_check *check)
-{
-  static schedule_trip arrivals[REQUESTS_MAX];
-  int count = collect_arrivals(run, check, arrivals);
-  int calls = (int)check->window.calls;
-  int64_t million = 1000000;
-  for (int i = calls; i < count; i++) {
-    int64_t apart_us = arrivals[i].arrived_us - arrivals[i - calls].arrived_us;
-    /* By the service's clock, multiplied out. */
-    bool within =
-        apart_us * (million + run->plan.drift_ppm) <= check->window.length_ms * MS * million;
-    if (within && any_bound(check, arrivals, i - calls, i))
-      return false;
-  }
-  return true;
-}
-
-static void assert_promise_kept(const schedule_run *run, uint64_t seed)
-{
-  for (int i = 0; i < run->check_count; i++) {
-    const schedule_check *check = &run->checks[i];
-    if (!check_holds(run, check))
-      fail_msg("MDE_SEED=%llu MDE_SCHEDULES=1: more than %u calls in %lld ms",
-               (unsigned long long)seed, check->window.calls, (long long)check->window.length_ms);
-  }
-}
-
-/* --- the omniscient client --- */
-
-static int earliest_lane(const int64_t *free_us, int lanes)
-{
-  int earliest = 0;
-  for (int i = 1; i < lanes; i++)
-    earliest = free_us[i] < free_us[earliest] ? i : earliest;
-  return earliest;
-}
-
-/* When the window admits the request, after those that arrived before it. */
-static int64_t admitted_us(const mde_windows *windows, const int64_t *arrived_us, int request)
-{
-  int64_t admitted = 0;
-  for (uint32_t i = 0; i < windows->count; i++) {
-    int before = request - (int)windows->window[i].calls;
-    if (before < 0)
-      continue;
-    int64_t free_us = arrived_us[before] + windows->window[i].length_ms * MS;
-    admitted = free_us > admitted ? free_us : admitted;
-  }
-  return admitted;
-}
-
-/* How long the omniscient client takes from its first reservation to its last arrival. */
-static int64_t shortest_time_us(const schedule_run *run)
-{
-  int64_t free_us[LANES_MAX] = {0};
-  static int64_t arrived_us[REQUESTS_MAX];
-  int64_t last_us = 0;
-  for (int i = 0; i < run->sent; i++) {
-    const schedule_trip *trip = &run->trips[i];
-    int lane = earliest_lane(free_us, run->plan.lanes);
-    int64_t arrival_us = free_us[lane] + trip->arrived_us - trip->reserved_us;
-    int64_t admitted = admitted_us(&run->plan.windows, arrived_us, i);
-    arrival_us = admitted > arrival_us ? admitted : arrival_us;
-    last_us = arrival_us > last_us ? arrival_us : last_us;
-    arrived_us[i] = last_us;
-    free_us[lane] = last_us + trip->settled_us - trip->arrived_us;
-  }
-  return last_us;
-}
-
-static double utilisation(const schedule_run *run)
-{
-  int64_t last_us = 0;
-  for (int i = 0; i < run->sent; i++)
-    last_us = run->trips[i].arrived_us > last_us ? run->trips[i].arrived_us : last_us;
-  int64_t taken_us = last_us - run->trips[0].reserved_us;
-  return taken_us > 0 ? (double)shortest_time_us(run) / (double)taken_us : 1.0;
-}
-
-/* --- the tests --- */
-
-static void no_interval_ever_holds_more_calls_than_its_window_allows(void **state)
-{
-  (void)state;
-  static schedule_run run;
-  uint64_t seed = test_random_start().state;
-  uint64_t schedules = test_schedules(10000);
-  uint64_t requests = 0;
-  for (uint64_t i = 0; i < schedules; i++) {
-    test_random dice = {seed + i};
-    schedule_plan plan = random_plan(&dice);
-    run_through(&run, &plan, dice);
-    assert_promise_kept(&run, seed + i);
-    requests += (uint64_t)run.sent;
-  }
-  print_message("%llu schedules, %llu requests: the promise was kept\n",
-                (unsigned long long)schedules, (unsigned long long)requests);
-}
-
-static void a_saturated_client_uses_99_percent_of_what_an_omniscient_one_could(void **state)
-{
-  (void)state;
-  static schedule_run run;
-  uint64_t seed = test_random_start().state;
-  uint64_t schedules = test_schedules(10000) / 4 + 1;
-  double least = 1.0;
-  for (uint64_t i = 0; i < schedules; i++) {
-    test_random dice = {seed + i};
-    schedule_plan plan = random_saturated_plan(&dice);
-    run_through(&run, &plan, dice);
-    assert_promise_kept(&run, seed + i);
-    double used = utilisation(&run);
-    if (used < 0.99)
-      fail_msg("MDE_SEED=%llu MDE_SCHEDULES=1: %.2f %% used", (unsigned long long)(seed + i),
-               100 * used);
-    least = used < least ? used : least;
-  }
-  print_message("%llu schedules: at least %.3f %% used\n", (unsigned long long)schedules,
-                100 * least);
-}
+static const schedule_kind PRIVATE = {.times_slower = 1,
+                                      .make = make,
+                                      .free = end,
+                                      .reserve = reserve,
+                                      .settle = settle,
+                                      .learn = learn};
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(no_interval_ever_holds_more_calls_than_its_window_allows),
-      cmocka_unit_test(a_saturated_client_uses_99_percent_of_what_an_omniscient_one_could),
+      cmocka_unit_test_prestate(the_promise_is_kept_in_every_schedule, (void *)&PRIVATE),
+      cmocka_unit_test_prestate(saturated_clients_use_99_percent_of_what_an_omniscient_one_could,
+                                (void *)&PRIVATE),
   };
   return cmocka_run_group_tests_name("quota_schedules", tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 #include "test.h"
 
 #define HELD(length_ms)                                                                            \
-  ((length_ms) + (length_ms) / MDE_QUOTA_MARGIN_DIVISOR + (int64_t)MDE_QUOTA_MARGIN_MS)
+  ((length_ms) + (length_ms) / MDE_WINDOW_MARGIN_DIVISOR + (int64_t)MDE_WINDOW_MARGIN_MS)
 
 static const mde_windows TWO_IN_TEN_SECONDS = {1, {{10000, 2}}};
 static const mde_windows DOCUMENTED = {2, {{60000, 100}, {3600000, 1500}}};
@@ -44,6 +44,16 @@ static void assert_free_at(mde_quota *quota, int64_t now_ms, int64_t free_ms)
   assert_refused(quota, now_ms, free_ms - now_ms);
   assert_refused(quota, free_ms - 1, 1);
   take(quota, free_ms);
+}
+
+static void close_for(mde_quota *quota, int64_t close_for_ms)
+{
+  mde_quota_learn(quota, &(mde_lesson){.close_for_ms = close_for_ms}, 0);
+}
+
+static void lower(mde_quota *quota, int64_t length_ms, uint32_t calls)
+{
+  mde_quota_learn(quota, &(mde_lesson){.limit = {length_ms, calls}}, 0);
 }
 
 static void keeps_the_example_of_the_header(void **state)
@@ -166,7 +176,7 @@ static void a_closed_quota_refuses_until_it_opens(void **state)
 {
   (void)state;
   mde_quota quota = start(&TWO_IN_TEN_SECONDS);
-  mde_quota_close_until(&quota, 5000);
+  close_for(&quota, 5000);
   mde_quota_answer answer = mde_quota_reserve(&quota, 4999);
   assert_false(answer.granted);
   assert_true(answer.closed);
@@ -179,10 +189,10 @@ static void an_earlier_closing_is_never_shortened(void **state)
 {
   (void)state;
   mde_quota quota = start(&TWO_IN_TEN_SECONDS);
-  mde_quota_close_until(&quota, 5000);
-  mde_quota_close_until(&quota, 3000);
+  close_for(&quota, 5000);
+  close_for(&quota, 3000);
   assert_int_equal(mde_quota_reserve(&quota, 0).wait_ms, 5000);
-  mde_quota_close_until(&quota, 6000);
+  close_for(&quota, 6000);
   assert_int_equal(mde_quota_reserve(&quota, 0).wait_ms, 6000);
   mde_quota_free(&quota);
 }
@@ -192,7 +202,7 @@ static void closing_holds_without_windows_too(void **state)
   (void)state;
   mde_windows none = {0};
   mde_quota quota = start(&none);
-  mde_quota_close_until(&quota, 5000);
+  close_for(&quota, 5000);
   assert_true(mde_quota_reserve(&quota, 4999).closed);
   take(&quota, 5000);
   mde_quota_free(&quota);
@@ -205,12 +215,12 @@ static void a_closed_quota_that_is_full_names_the_longer_wait(void **state)
   static const struct {
     int64_t until_ms, wait_ms;
     bool closed;
-  } cases[] = {{5000, HELD(10000), false}, {50000, 50000, true}};
+  } cases[] = {{5000, HELD(10000), false}, {50000, 50000, true}, {HELD(10000), HELD(10000), true}};
   for (size_t i = 0; i < TEST_COUNT(cases); i++) {
     mde_quota quota = start(&TWO_IN_TEN_SECONDS);
     spend(&quota, 0);
     spend(&quota, 0);
-    mde_quota_close_until(&quota, cases[i].until_ms);
+    close_for(&quota, cases[i].until_ms);
     mde_quota_answer answer = mde_quota_reserve(&quota, 0);
     assert_int_equal(answer.wait_ms, cases[i].wait_ms);
     assert_int_equal(answer.closed, cases[i].closed);
@@ -225,7 +235,7 @@ static void a_closed_quota_with_all_slots_in_flight_names_the_opening(void **sta
   mde_quota quota = start(&TWO_IN_TEN_SECONDS);
   take(&quota, 0);
   take(&quota, 0);
-  mde_quota_close_until(&quota, 5000);
+  close_for(&quota, 5000);
   assert_int_equal(mde_quota_reserve(&quota, 0).wait_ms, 5000);
   assert_true(mde_quota_reserve(&quota, 0).closed);
   mde_quota_free(&quota);
@@ -237,19 +247,8 @@ static void a_lowered_window_counts_what_was_sent_before(void **state)
   mde_quota quota = start(&DOCUMENTED);
   for (int i = 0; i < 60; i++)
     spend(&quota, i * 10);
-  mde_quota_lower(&quota, (mde_window){60000, 45});
+  lower(&quota, 60000, 45);
   assert_free_at(&quota, 1000, 150 + HELD(60000)); /* the 16th is the 45th latest */
-  mde_quota_free(&quota);
-}
-
-static void a_window_is_never_raised(void **state)
-{
-  (void)state;
-  mde_quota quota = start(&TWO_IN_TEN_SECONDS);
-  mde_quota_lower(&quota, (mde_window){10000, 50});
-  take(&quota, 0);
-  take(&quota, 0);
-  assert_refused(&quota, 0, MDE_WAIT_UNKNOWN);
   mde_quota_free(&quota);
 }
 
@@ -260,7 +259,7 @@ static void lowering_below_what_is_in_flight_waits_for_it(void **state)
   mde_quota quota = start(&windows);
   for (int i = 0; i < 5; i++)
     take(&quota, 0);
-  mde_quota_lower(&quota, (mde_window){10000, 2});
+  lower(&quota, 10000, 2);
   for (int i = 1; i <= 4; i++) {
     mde_quota_settle(&quota, MDE_SLOT_ANSWERED, i * 100);
     assert_refused(&quota, i * 100, i < 4 ? MDE_WAIT_UNKNOWN : HELD(10000));
@@ -275,7 +274,7 @@ static void an_unknown_length_becomes_a_window(void **state)
   (void)state;
   mde_quota quota = start(&TWO_IN_TEN_SECONDS);
   spend(&quota, 0);
-  mde_quota_lower(&quota, (mde_window){60000, 1});
+  lower(&quota, 60000, 1);
   assert_free_at(&quota, 1, HELD(60000));
   mde_quota_free(&quota);
 }
@@ -289,39 +288,13 @@ static void an_unknown_length_with_more_calls_becomes_a_window_too(void **state)
   int64_t now_ms = 0;
   for (int i = 0; i < 50; i++, now_ms += 100)
     spend(&quota, now_ms);
-  mde_quota_lower(&quota, (mde_window){3600000, 60});
+  lower(&quota, 3600000, 60);
   int64_t oldest_ms = now_ms - 2000; /* of the 20 that the ring held */
   for (int i = 0; i < 40; i++, now_ms += 100)
     spend(&quota, now_ms);
   assert_free_at(&quota, now_ms, oldest_ms + HELD(3600000));
   mde_quota_settle(&quota, MDE_SLOT_ANSWERED, oldest_ms + HELD(3600000));
   assert_free_at(&quota, oldest_ms + HELD(3600000), oldest_ms + 100 + HELD(3600000));
-  mde_quota_free(&quota);
-}
-
-static void nothing_is_lowered_where_no_limit_is_wanted(void **state)
-{
-  (void)state;
-  mde_windows none = {0};
-  mde_quota quota = start(&none);
-  mde_quota_lower(&quota, (mde_window){60000, 1});
-  take(&quota, 0);
-  take(&quota, 0);
-  mde_quota_free(&quota);
-}
-
-static void no_more_windows_than_there_is_room_for(void **state)
-{
-  (void)state;
-  mde_windows windows = {1, {{1000, 100}}};
-  mde_quota quota = start(&windows);
-  for (int i = 2; i < 20; i++)
-    mde_quota_lower(&quota, (mde_window){i * 1000, 100});
-  assert_int_equal(quota.windows.count, MDE_WINDOWS_MAX);
-  mde_quota_lower(&quota, (mde_window){2000, 1});
-  assert_int_equal(quota.windows.window[1].calls, 1);
-  take(&quota, 0);
-  assert_refused(&quota, 0, MDE_WAIT_UNKNOWN);
   mde_quota_free(&quota);
 }
 
@@ -392,6 +365,239 @@ static void every_allocation_may_fail(void **state)
   }
 }
 
+static void settling_twice_takes_nothing_from_others(void **state)
+{
+  (void)state;
+  mde_quota quota = start(&TWO_IN_TEN_SECONDS);
+  take(&quota, 0);
+  for (int i = 0; i < 3; i++)
+    mde_quota_settle(&quota, (mde_slot_end)i, 0);
+  assert_int_equal(quota.in_flight, 0);
+  assert_int_equal(quota.count, 0); /* the first said "unsent" */
+  take(&quota, 0);
+  take(&quota, 0);
+  assert_refused(&quota, 0, MDE_WAIT_UNKNOWN);
+  mde_quota_free(&quota);
+}
+
+static void a_quota_that_was_never_asked_can_be_settled(void **state)
+{
+  (void)state;
+  mde_quota quota = start(&DOCUMENTED);
+  mde_quota_settle(&quota, MDE_SLOT_ANSWERED, 0);
+  assert_int_equal(mde_quota_used(&quota, &DOCUMENTED.window[0], 0), 0);
+  mde_quota_free(&quota);
+}
+
+/* --- asking and counting --- */
+
+static void assert_asks(const mde_quota *quota, int64_t now_ms, int64_t wait_ms)
+{
+  mde_quota_answer answer = mde_quota_ask(quota, now_ms);
+  assert_int_equal(answer.status, MDE_OK);
+  assert_false(answer.granted);
+  assert_int_equal(answer.wait_ms, wait_ms);
+}
+
+static void asking_takes_no_slot(void **state)
+{
+  (void)state;
+  test_heap heap = {.fail_at = 1, .fail_for_good = true};
+  mde_memory memory = test_memory(&heap);
+  mde_quota quota;
+  mde_quota_init(&quota, &memory, &TWO_IN_TEN_SECONDS);
+  for (int i = 0; i < 1000; i++)
+    assert_asks(&quota, 0, 0);
+  assert_int_equal(heap.allocations, 0);
+  assert_int_equal(quota.in_flight, 0);
+  mde_quota_free(&quota);
+}
+
+static void asking_is_told_what_a_reservation_would_be(void **state)
+{
+  (void)state;
+  mde_quota quota = start(&TWO_IN_TEN_SECONDS);
+  take(&quota, 0);
+  assert_asks(&quota, 0, 0);
+  take(&quota, 0);
+  assert_asks(&quota, 0, MDE_WAIT_UNKNOWN);
+  mde_quota_settle(&quota, MDE_SLOT_ANSWERED, 100);
+  assert_asks(&quota, 200, 100 + HELD(10000) - 200);
+  assert_asks(&quota, 100 + HELD(10000), 0);
+  close_for(&quota, 50000);
+  assert_asks(&quota, 200, 50000 - 200);
+  assert_true(mde_quota_ask(&quota, 200).closed);
+  mde_quota_free(&quota);
+}
+
+static void assert_used(const mde_quota *quota, int64_t length_ms, int64_t now_ms, uint32_t used)
+{
+  mde_window window = {length_ms, 1};
+  assert_int_equal(mde_quota_used(quota, &window, now_ms), used);
+}
+
+static void a_call_is_used_in_flight_and_a_window_from_its_answer_on(void **state)
+{
+  (void)state;
+  mde_quota quota = start(&DOCUMENTED);
+  assert_used(&quota, 60000, 0, 0);
+  take(&quota, 0);
+  assert_used(&quota, 60000, 0, 1);
+  assert_used(&quota, 60000, 1000000, 1);
+  mde_quota_settle(&quota, MDE_SLOT_ANSWERED, 1000000);
+  assert_used(&quota, 60000, 1000000 + HELD(60000) - 1, 1);
+  assert_used(&quota, 60000, 1000000 + HELD(60000), 0);
+  assert_used(&quota, 3600000, 1000000 + HELD(3600000) - 1, 1);
+  assert_used(&quota, 3600000, 1000000 + HELD(3600000), 0);
+  mde_quota_free(&quota);
+}
+
+static void an_abandoned_call_is_used_and_an_unsent_one_is_not(void **state)
+{
+  (void)state;
+  mde_quota quota = start(&DOCUMENTED);
+  take(&quota, 0);
+  take(&quota, 0);
+  mde_quota_settle(&quota, MDE_SLOT_UNSENT, 0);
+  assert_used(&quota, 60000, 0, 1);
+  mde_quota_settle(&quota, MDE_SLOT_ABANDONED, 0);
+  assert_used(&quota, 60000, MDE_QUOTA_LINGER_MS + HELD(60000) - 1, 1);
+  assert_used(&quota, 60000, MDE_QUOTA_LINGER_MS + HELD(60000), 0);
+  mde_quota_free(&quota);
+}
+
+static void used_is_right_when_the_ring_has_wrapped(void **state)
+{
+  (void)state;
+  mde_windows windows = {1, {{1000, 20}}};
+  mde_quota quota = start(&windows);
+  for (int i = 0; i < 50; i++)
+    spend(&quota, i * 100);
+  for (int i = 0; i < 20; i++)
+    assert_used(&quota, 1000, 4900 + HELD(1000) - i * 100 - 1, (uint32_t)i + 1);
+  mde_quota_free(&quota);
+}
+
+/* --- a smooth pace --- */
+
+static const mde_windows SIXTY_IN_A_MINUTE = {1, {{60000, 60}}};
+
+static mde_quota start_smooth(const mde_windows *windows, uint32_t burst)
+{
+  mde_quota quota = start(windows);
+  quota.pace = (mde_pace){.smooth = true, .burst = burst};
+  return quota;
+}
+
+/* In whole milliseconds, rounded up: the k-th moment after a start at 0. */
+static int64_t moment_ms(int k, const mde_window *window)
+{
+  int64_t interval_us = HELD(window->length_ms) * 1000 / window->calls;
+  return (k * interval_us + 999) / 1000;
+}
+
+static void a_smooth_pace_lets_a_burst_go_and_spreads_the_rest_evenly(void **state)
+{
+  (void)state;
+  mde_quota quota = start_smooth(&SIXTY_IN_A_MINUTE, 10);
+  int64_t now_ms = 0;
+  for (int i = 0; i < 10; i++)
+    spend(&quota, 0);
+  for (int k = 1; k <= 50; k++) {
+    int64_t free_ms = moment_ms(k, &SIXTY_IN_A_MINUTE.window[0]);
+    assert_free_at(&quota, now_ms, free_ms);
+    mde_quota_settle(&quota, MDE_SLOT_ANSWERED, free_ms);
+    now_ms = free_ms;
+  }
+  assert_free_at(&quota, now_ms, HELD(60000)); /* the window is full */
+  mde_quota_free(&quota);
+}
+
+static void a_call_that_comes_late_by_less_than_an_interval_does_not_delay_the_next(void **state)
+{
+  (void)state;
+  mde_quota quota = start_smooth(&SIXTY_IN_A_MINUTE, 1);
+  spend(&quota, 0);
+  spend(&quota, 1900); /* due at 1001.05 */
+  assert_free_at(&quota, 1900, 2003);
+  spend(&quota, 10000); /* too late by far */
+  assert_free_at(&quota, 10000, 11002);
+  mde_quota_free(&quota);
+}
+
+static void a_smooth_pace_has_a_burst_again_after_an_idle_window(void **state)
+{
+  (void)state;
+  mde_quota quota = start_smooth(&SIXTY_IN_A_MINUTE, 10);
+  for (int i = 0; i < 10; i++)
+    spend(&quota, 0);
+  assert_refused(&quota, 0, 1002);
+  for (int i = 0; i < 10; i++)
+    spend(&quota, HELD(60000));
+  assert_refused(&quota, HELD(60000), 1002);
+  mde_quota_free(&quota);
+}
+
+static void the_slots_in_flight_are_of_the_burst(void **state)
+{
+  (void)state;
+  mde_quota quota = start_smooth(&SIXTY_IN_A_MINUTE, 2);
+  take(&quota, 0);
+  take(&quota, 0);
+  assert_free_at(&quota, 0, 1002);
+  mde_quota_free(&quota);
+}
+
+static void a_smooth_pace_keeps_the_shorter_windows_too(void **state)
+{
+  (void)state;
+  mde_windows windows = {2, {{1000, 2}, {60000, 60}}};
+  mde_quota quota = start_smooth(&windows, 10);
+  spend(&quota, 0);
+  spend(&quota, 0);
+  assert_free_at(&quota, 0, HELD(1000));
+  mde_quota_free(&quota);
+}
+
+static void of_a_closed_window_and_the_pace_the_longer_wait_is_named(void **state)
+{
+  (void)state;
+  mde_windows windows = {2, {{100, 1}, {60000, 60}}};
+  mde_quota quota = start_smooth(&windows, 1);
+  spend(&quota, 0);
+  assert_free_at(&quota, 0, 1002);
+  mde_quota_free(&quota);
+}
+
+static void without_windows_there_is_nothing_to_pace(void **state)
+{
+  (void)state;
+  mde_windows none = {0};
+  mde_quota quota = start_smooth(&none, 0);
+  for (int i = 0; i < 100; i++)
+    spend(&quota, 0);
+  mde_quota_free(&quota);
+}
+
+static void a_smooth_pace_uses_99_percent_in_the_long_run(void **state)
+{
+  (void)state;
+  enum { CALLS = 6000, HUNDRED_WINDOWS_MS = 6000000 };
+  mde_quota quota = start_smooth(&SIXTY_IN_A_MINUTE, 10);
+  int64_t now_ms = 0;
+  int calls = 0;
+  while (now_ms < HUNDRED_WINDOWS_MS) {
+    mde_quota_answer answer = mde_quota_reserve(&quota, now_ms);
+    if (answer.granted)
+      mde_quota_settle(&quota, MDE_SLOT_ANSWERED, now_ms);
+    calls += answer.granted;
+    now_ms += answer.wait_ms;
+  }
+  assert_true(calls >= CALLS * 99 / 100);
+  assert_true(calls <= CALLS + 60);
+  mde_quota_free(&quota);
+}
+
 /* --- the promised waits are exact, whatever happened before --- */
 
 static mde_quota copy_of(const mde_quota *quota)
@@ -420,10 +626,9 @@ static void shuffle(mde_quota *quota, test_random *dice, int64_t now_ms)
   if (quota->in_flight > 0 && test_chance(dice, 60))
     mde_quota_settle(quota, (mde_slot_end)test_between(dice, 0, 2), now_ms);
   if (test_chance(dice, 1))
-    mde_quota_close_until(quota, now_ms + test_between(dice, 0, 5000));
+    mde_quota_learn(quota, &(mde_lesson){.close_for_ms = test_between(dice, 0, 5000)}, now_ms);
   if (test_chance(dice, 1))
-    mde_quota_lower(
-        quota, (mde_window){test_between(dice, 1, 9) * 1000, (uint32_t)test_between(dice, 1, 40)});
+    lower(quota, test_between(dice, 1, 9) * 1000, (uint32_t)test_between(dice, 1, 40));
 }
 
 static void a_wait_is_exact_when_nothing_else_happens(void **state)
@@ -472,16 +677,28 @@ int main(void)
       cmocka_unit_test(a_closed_quota_that_is_full_names_the_longer_wait),
       cmocka_unit_test(a_closed_quota_with_all_slots_in_flight_names_the_opening),
       cmocka_unit_test(a_lowered_window_counts_what_was_sent_before),
-      cmocka_unit_test(a_window_is_never_raised),
       cmocka_unit_test(lowering_below_what_is_in_flight_waits_for_it),
       cmocka_unit_test(an_unknown_length_becomes_a_window),
       cmocka_unit_test(an_unknown_length_with_more_calls_becomes_a_window_too),
-      cmocka_unit_test(nothing_is_lowered_where_no_limit_is_wanted),
-      cmocka_unit_test(no_more_windows_than_there_is_room_for),
       cmocka_unit_test(a_clock_that_went_back_frees_nothing),
       cmocka_unit_test(memory_grows_with_use_only),
       cmocka_unit_test(free_may_be_called_twice),
       cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(settling_twice_takes_nothing_from_others),
+      cmocka_unit_test(a_quota_that_was_never_asked_can_be_settled),
+      cmocka_unit_test(asking_takes_no_slot),
+      cmocka_unit_test(asking_is_told_what_a_reservation_would_be),
+      cmocka_unit_test(a_call_is_used_in_flight_and_a_window_from_its_answer_on),
+      cmocka_unit_test(an_abandoned_call_is_used_and_an_unsent_one_is_not),
+      cmocka_unit_test(used_is_right_when_the_ring_has_wrapped),
+      cmocka_unit_test(a_smooth_pace_lets_a_burst_go_and_spreads_the_rest_evenly),
+      cmocka_unit_test(a_call_that_comes_late_by_less_than_an_interval_does_not_delay_the_next),
+      cmocka_unit_test(a_smooth_pace_has_a_burst_again_after_an_idle_window),
+      cmocka_unit_test(the_slots_in_flight_are_of_the_burst),
+      cmocka_unit_test(a_smooth_pace_keeps_the_shorter_windows_too),
+      cmocka_unit_test(of_a_closed_window_and_the_pace_the_longer_wait_is_named),
+      cmocka_unit_test(without_windows_there_is_nothing_to_pace),
+      cmocka_unit_test(a_smooth_pace_uses_99_percent_in_the_long_run),
       cmocka_unit_test(a_wait_is_exact_when_nothing_else_happens),
   };
   return cmocka_run_group_tests_name("quota", tests, NULL, NULL);

@@ -130,6 +130,133 @@ local function quota()
   fails("rate_limited", client:alert_ips("da1", { budget = 0.001 }))
 end
 
+-- --- quotas, private and in a file, on the moved clock ---
+
+local refusal = { status = 429, headers = { ["Retry-After"] = 2 },
+                  body = { error = { message = "maximum allowed 4 per 00:00:01" } } }
+
+local function quota_options()
+  local wrong = {
+    { nonsense = 1 }, { rate_limit = {} }, { pace = "slow" }, { burst = 5 }, { pace = "smooth", burst = 0 },
+    { key = "k" }, { path = "" }, { path = "/nowhere/quota" }, { path = "/tmp" }, { path = 5 }, { 5 },
+    { path = "/nowhere/quota", key = ("k"):rep(72) }, { path = "/nowhere/quota", rate_limit = { [1] = 10001 } },
+    { path = ("/x"):rep(10000) },
+  }
+  for _, one in ipairs(wrong) do
+    raises(mde.quota, one)
+    raises(testing.quota, one)
+  end
+  for _, one in ipairs{ 5, {}, mde.quota() } do raises(testing.client, { token = "t", answers = {}, quota = one }) end
+  raises(mde.client, { token = "t", quota = mde.quota(), rate_limit = false })
+end
+
+--- Everything that one can be asked.
+local function ask(one)
+  local slot = assert(one:reserve("alert_ips", 10))
+  for _, how in ipairs{ "answered", "unsent", "abandoned" } do one:settle("alert_ips", slot, how) end
+  testing.advance(1) -- a smooth pace has no second one at once
+  one:settle("alert_ips", assert(one:reserve "alert_ips"), "abandoned")
+  one:penalize("alert_ips", 1, { 60, 1000 })
+  assert(one:remaining "alert_ips" and one:status() and tostring(one))
+  raises(one.reserve, one, "nonsense")
+  raises(one.settle, one, "alert_ips", {}, "answered")
+  raises(one.settle, one, "alert_ips", slot, "nonsense")
+  testing.advance(2)
+end
+
+local function use_by_clients(one)
+  local count = 0
+  local function answer()
+    count = count + 1
+    return count % 20 == 5 and refusal or EMPTY
+  end
+  local clients = { scripted(answer, { quota = one }), scripted(answer, { quota = one }) }
+  for i = 1, 60 do assert(clients[i % 2 + 1]:alert_ips "da1") end
+  raises(function() scripted(function() error "broken off" end, { quota = one }):alert_ips "da1" end)
+  collect()
+  one:close()
+  one:close()
+  fails("closed", clients[1]:alert_ips "da1")
+  fails("closed", one:remaining "alert_ips")
+  fails("closed", one:status())
+  assert(not one:reserve "alert_ips" and tostring(one))
+end
+
+local function private_quotas()
+  for _, pace in ipairs{ "burst", "smooth" } do
+    local one = testing.quota{ rate_limit = { [1] = 20, [60] = 400 }, pace = pace }
+    ask(one)
+    use_by_clients(one)
+  end
+  mde.quota():reserve "alert_ips"
+end
+
+local function write_at(path, offset, bytes)
+  local file = assert(io.open(path, "r+b"))
+  file:seek("set", offset)
+  file:write(bytes)
+  file:close()
+end
+
+local function quota_files()
+  local path = os.tmpname()
+  raises(testing.quota, { path = path }) -- an empty one
+  os.remove(path)
+  for _, pace in ipairs{ "burst", "smooth" } do
+    local all = { path = path, key = pace, rate_limit = { [1] = 20, [60] = 400 }, pace = pace }
+    local one, other = testing.quota(all), testing.quota(all)
+    ask(one)
+    ask(other)
+    raises(mde.quota, { path = path }) -- of another clock
+    raises(testing.quota, { path = path, rate_limit = { [1] = 9000 } })
+    use_by_clients(one)
+    other:reserve("alert_ips", 100)
+  end
+  collect()
+  testing.quota{ path = path, rate_limit = { [1] = 9000 } }:close() -- made anew
+  local one = mde.quota{ path = path } -- by a reboot
+  one:reserve "alert_ips"
+  -- Removed, scribbled over, cut off: while it is open.
+  os.remove(path)
+  one:reserve "alert_ips"
+  write_at(path, 4096, ("garbage!"):rep(150000))
+  for _ = 1, 50 do one:reserve "alert_ips" end
+  assert(one:status())
+  io.open(path, "w"):close()
+  assert(select(3, one:reserve "alert_ips") and tostring(select(2, one:remaining "alert_ips")))
+  one:status()
+  os.remove(path)
+  one:reserve "alert_ips"
+  one:close()
+  Left = mde.quota{ path = path } -- luacheck: ignore 111
+  os.remove(path)
+end
+
+--- Each method in turn answers, refuses, raises, closes or says nonsense.
+local function script_quotas()
+  local acts = {
+    function() return true end, function() return {} end, function() return nil, 0.5 end, function() end,
+    function() return nil, 0.5, "sealed" end, function() return nil, 1, {}, true end, function() error "thrown" end,
+    function() error{} end, coroutine.yield, function(client) client:close() end, collect,
+    function(client) client:alert_ips "da2" end,
+  }
+  for _, act in ipairs(acts) do
+    for _, method in ipairs{ "reserve", "settle", "penalize" } do
+      local client
+      local one = { settle = collect, penalize = collect, remaining = error, reserve = function() return {} end }
+      one[method] = function()
+        collect()
+        return act(client)
+      end
+      client = scripted({ refusal, { error = "unreachable" }, EMPTY, EMPTY }, { quota = one, budget = 20 })
+      one.client = client
+      pcall(client.alert_ips, client, "da1")
+      pcall(client.alert_ips, client, "da1")
+    end
+    collect()
+  end
+end
+
 -- --- the script's own functions ---
 
 local function tokens()
@@ -314,7 +441,10 @@ local function go(way, parts)
   usual()
 end
 
-local parts = { options, successes, failures, arguments, quota, tokens, events, interruptions, closing }
+local parts = {
+  options, successes, failures, arguments, quota, quota_options, private_quotas, quota_files, script_quotas, tokens,
+  events, interruptions, closing,
+}
 for _, way in ipairs{ usual, eager, generational, in_callbacks } do go(way, parts) end
 if os.getenv "MDE_SIMULATOR_DIR" then
   for _, way in ipairs{ usual, in_callbacks } do go(way, { network }) end
@@ -322,4 +452,6 @@ end
 print(count .. " scenarios")
 
 -- Some are left for the end of the state.
-Kept = { scripted{ EMPTY }, mde.client{ token = "token" } } -- luacheck: ignore 111
+local shared = testing.quota()
+Kept = { scripted{ EMPTY }, mde.client{ token = "token" }, shared } -- luacheck: ignore 111
+table.insert(Kept, scripted({ EMPTY }, { quota = shared })) -- luacheck: ignore 113
