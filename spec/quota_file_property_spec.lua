@@ -10,7 +10,7 @@ local testing = require "mde.testing"
 
 local KEYS_OF_A_FILE = 100
 
-describe("a quota in a file, by any schedule,", function()
+describe("a quota in a file, by any schedule, #schedules", function()
   local files, count, keepers
 
   before_each(function() files, count, keepers = {}, 0, {} end)

@@ -13,7 +13,7 @@ local function advance(seconds) clock_ms = clock_ms + math.floor(seconds * 1000 
 
 local function clock() return clock_ms / 1000 end
 
-describe("a quota in Redis, by any schedule,", function()
+describe("a quota in Redis, by any schedule, #schedules", function()
   local server, client
 
   setup(function()
