@@ -12,11 +12,12 @@ demo_packages="gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev lua-cjson libc
 # luajit2, not luajit: the latter conflicts with nginx's Lua module.
 # libc6-dbg: valgrind reads the names of the C library's functions there.
 # lua-redis and lua-nginx-redis: the client libraries with which mde.redis is tried.
+# lua-luv and lua-cqueues: the event loops of examples/loop_*.lua; both serve Lua 5.1 to 5.4 and LuaJIT.
 # ONE|OTHER: either will do; the name goes with the release.
 test_packages="$demo_packages lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
   luajit2 libluajit2-5.1-dev luarocks lua-busted lua-check libcmocka-dev valgrind libc6-dbg clang
   libclang-rt-14-dev|libclang-rt-dev clang-format python3 locales git procps
-  redis-server lua-redis lua-socket lua-nginx-redis"
+  redis-server lua-redis lua-socket lua-nginx-redis lua-luv lua-cqueues"
 
 # What is only compared with: a release that lacks one of them does without.
 bench_peers="python3-requests python3-httpx python3-aiohttp golang-go lua5.3 lua-http lua5.1 lua-curl"

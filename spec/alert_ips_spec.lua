@@ -36,13 +36,25 @@ describe("alert_ips", function()
     url = { "HTTP/1.1", "https" }, h2_url = { "HTTP/2.0", "https" }, http_url = { "HTTP/1.1", "http" },
   } do
     it("returns the alert's addresses by " .. expected[1] .. " over " .. expected[2], function()
-      reconnect { base_url = simulator[name] }
+      reconnect { base_url = simulator[name], http_version = name == "h2_url" and "2" or "1.1" }
       assert.same({ { id = "104.80.104.128" }, { id = "23.203.232.228" } }, client:alert_ips(ALERT))
       local request = space:requests()[1]
       assert.same({ "GET", "/api/alerts/" .. ALERT .. "/ips", expected[1], expected[2] },
         { request.method, request.raw_uri, request.http_version, request.scheme })
     end)
   end
+
+  it("speaks HTTP/1.1 unless told otherwise, and HTTP/2 only where it is offered", function()
+    local one_of = { base_url = simulator.h2_url, ca_file = simulator.ca_file, token = space.token, proxy = "" }
+    local by_default = mde.client(one_of)
+    assert.equal(2, #by_default:alert_ips(ALERT))
+    by_default:close()
+    for _, name in ipairs { "url", "http_url" } do
+      reconnect { base_url = simulator[name], http_version = "2" }
+      assert.equal(2, #client:alert_ips(ALERT))
+    end
+    for _, request in ipairs(space:requests()) do assert.equal("HTTP/1.1", request.http_version) end
+  end)
 
   it("returns an empty table when there are none", function()
     assert.same({}, client:alert_ips "da637594113580412977_1905837754")
@@ -238,7 +250,7 @@ describe("alert_ips", function()
         fault.times = 2
         space:fault(fault)
         assert.equal(2, #client:alert_ips(ALERT))
-        reconnect { base_url = simulator.h2_url }
+        reconnect { base_url = simulator.h2_url, http_version = "2" }
         assert.equal(2, #client:alert_ips(ALERT))
         if fault.gzip then assert.equal("gzip", space:requests()[1].content_encoding) end
       end)
@@ -246,7 +258,7 @@ describe("alert_ips", function()
 
     for _, name in ipairs { "url", "h2_url", "http_url" } do
       it("keeps its connection for 20 calls to " .. name, function()
-        reconnect { base_url = simulator[name] }
+        reconnect { base_url = simulator[name], http_version = name == "h2_url" and "2" or "1.1" }
         local connections = {}
         for _ = 1, 20 do assert(client:alert_ips(ALERT)) end
         for _, request in ipairs(space:requests()) do connections[request.connection] = true end

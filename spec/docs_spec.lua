@@ -38,11 +38,12 @@ end
 -- --- the code ---------------------------------------------------------------------------------------
 
 local client_c, operation_c = shell.read "lua_mde/bind/client.c", shell.read "lua_mde/core/operation.c"
+local operations_c = shell.read "lua_mde/bind/operations.c"
 
 local ROW = '{"([%w_]+)", OPTION_%u'
 local client_options = captures(between(client_c, "client_rows[] = {", "};"), ROW)
-local common_options = captures(between(client_c, "common_rows[COMMON_ROWS] = {", "};"), ROW)
-local query_options = captures(between(client_c, "list_rows(const", "\n}\n"), ROW)
+local common_options = captures(between(operations_c, "common_rows[COMMON_ROWS] = {", "};"), ROW)
+local query_options = captures(between(operations_c, "list_rows(const", "\n}\n"), ROW)
 
 local quota_options = captures(between(shell.read "lua_mde/bind/quota.c", "option_row rows[] = {", "};"), ROW)
 local quota_sources = shell.read "lua_mde/bind/quota_methods.c" .. shell.read "lua_mde/bind/quota.c"
@@ -67,7 +68,8 @@ local function read_operations()
 end
 
 local operations = read_operations()
-local methods = captures(between(client_c, "methods[] = {", "NULL"), '{"([%w_]+)", client_')
+local methods = joined(captures(between(client_c, "methods[] = {", "NULL"), '{"([%w_]+)", client_'),
+  captures(between(operations_c, "luaL_Reg methods[] = {", "NULL"), '{"([%w_]+)", operation_'))
 local kind_rows = between(shell.read "lua_mde/core/error.h", "define MDE_ERROR_KINDS(X)", "typedef")
 local kinds = captures(kind_rows, 'X%(%u[%u_]*, "([%w_]+)"')
 
@@ -236,6 +238,17 @@ describe("the reference and the types", function()
     assert_fields(status.operations[1], "mde.QuotaOperation")
     assert_reference(status.holders[1], "### Methods of a quota", "field of a holder")
     assert_fields(status.holders[1], "mde.QuotaHolder")
+  end)
+
+  it("know every method of a call, and every option of each alone", function()
+    local call_c = shell.read "lua_mde/bind/call.c"
+    local of_call = captures(between(call_c, "luaL_Reg methods[] = {", "NULL"), '{"(%l+)", call_')
+    assert_reference(of_call, "## Calls", "call method")
+    assert.same(sorted(of_call), sorted(captures(types, "\nfunction Call:([%w_]+)")))
+    local each_lua = shell.read "lua_mde/each.lua"
+    local of_each = captures(between(each_lua, "local own_options = {", "\n}"), "\n  ([%w_]+) = ")
+    assert_reference(of_each, "## each", "each option")
+    assert_fields(of_each, "mde.EachOptions")
   end)
 
   it("know every option of mde.redis", function()
@@ -425,7 +438,7 @@ describe("the internals", function()
     local sources = shell.must "cat lua_mde/*/*.[ch] lua_mde/*.lua Makefile"
     local text = shell.read "doc/internals.md"
     local named = captures(text, "`([%a_][%w_]*_[%w_]*)`")
-    for name in between(text, "\n```\nclient_call", "```"):gmatch "%f[%w_][%a_]+_[%w_]+" do named[name] = true end
+    for name in between(text, "\n```\noperation_call", "```"):gmatch "%f[%w_][%a_]+_[%w_]+" do named[name] = true end
     for name in pairs(named) do assert.is_truthy(sources:find(name, 1, true), name) end
   end)
 

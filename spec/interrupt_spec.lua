@@ -40,6 +40,9 @@ print "end"
 -- What each call waits for, and how it is known that it waits.
 local waits = {
   { "a transfer", fault = { delay = 8 }, call = "client:alert_ips 'a'" },
+  { "one of many transfers", fault = { delay = 8 },
+    call = "for _ in client:each('alert_ips', { 'a', 'b', 'c' }) do assert(client) end" },
+  { "a step", fault = { delay = 8 }, call = "local call = client:start('alert_ips', 'a') client:step(8) call:done()" },
   { "quota", windows = "{ [8] = 1 }", call = "client:alert_ips 'a' client:alert_ips 'b'", event = "quota" },
   { "Retry-After", fault = { status = 429, headers = { ["Retry-After"] = "8" } }, call = "client:alert_ips 'a'",
     event = "retry_after" },

@@ -391,9 +391,13 @@ describe("garbage collection", function()
       end
     end
     churn(20)
-    local before = kilobytes()
-    churn(100)
-    assert.is_true(kilobytes() - before < 60, "Lua's memory grows") -- a client alone is larger than 1
+    local least = math.huge -- Lua's own tables grow now and then; what leaks grows each time
+    for _ = 1, 3 do
+      local before = kilobytes()
+      churn(100)
+      least = math.min(least, kilobytes() - before)
+    end
+    assert.is_true(least < 60, "Lua's memory grows") -- a client alone is larger than 1
   end)
 
   it("keeps one client's memory flat over thousands of calls", function()

@@ -536,8 +536,10 @@ describe("network", function()
         local fork = require "fork"
         local client = require("mde").client {
           base_url = given.url, token = given.token, ca_file = given.ca_file, proxy = "", rate_limit = false,
+          http_version = given.http_version,
         }
       ]] .. code, {
+        http_version = url == "h2_url" and "2" or "1.1",
         directory = directory, url = simulator[url], token = space.token, ca_file = simulator.ca_file, id = ALERT,
       })
     end
@@ -665,7 +667,7 @@ describe("network", function()
         local counts, clients = { before = inherited(), own_before = own(), during = {} }, {}
         for i, url in ipairs(simulator_urls) do
           clients[i] = require("mde").client {
-            base_url = url, token = given.token, ca_file = given.ca_file, proxy = "",
+            base_url = url, token = given.token, ca_file = given.ca_file, proxy = "", http_version = "2",
             on_event = function() counts.during[#counts.during + 1] = inherited() end,
           }
           clients[i]:alert_ips(given.id)

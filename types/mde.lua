@@ -42,6 +42,7 @@ function mde.windows(operation) end
 ---@field max_attempts? integer for each page, the first included; default 4
 ---@field max_body? integer bytes of one response, after decompression; default 67108864
 ---@field concurrency? integer attempts in flight at once; default 8
+---@field http_version? "1.1"|"2" default "1.1"
 ---@field proxy? string URL; "" for none; default from the environment
 ---@field no_proxy? string hosts, separated by commas; "" for none; default from the environment
 ---@field ca_file? string PEM file; default from the environment, else libcurl's
@@ -60,6 +61,11 @@ function mde.windows(operation) end
 ---@field budget? number seconds for the whole call
 ---@field max_attempts? integer for each page, the first included
 ---@field max_body? integer bytes of one response, after decompression
+
+---@class mde.EachOptions: mde.CallOptions
+---@field concurrency? integer calls in flight at once; default the client's
+---@field ordered? boolean results in the order of the ids
+---@field stop_on? table<mde.ErrorKind, boolean> kinds after which the loop ends; default { auth = true }
 
 ---@class mde.AlertsOptions: mde.CallOptions
 ---@field filter? string OData, unescaped: severity eq 'High'
@@ -116,12 +122,51 @@ function Client:alert_machine(id, options) end
 ---@return mde.Error? err
 function Client:alert_user(id, options) end
 
+---As the operation's method, without waiting: step() drives it. A call that is let go of is cancelled.
+---@param operation string
+---@param ... any
+---@return mde.Call? call nil for a closed client
+---@return mde.Error? err
+function Client:start(operation, ...) end
+
+---Drives the calls until one is finished, at most so long.
+---@param seconds? number default 0
+---@return integer? unfinished
+---@return mde.Error? err
+function Client:step(seconds) end
+
+---For an event loop: what to wait for, and when step() is due at the latest.
+---@return { fd: integer, events: "r"|"w"|"rw" }[]? descriptors
+---@return number|mde.Error|nil seconds
+function Client:pollable() end
+
+---One operation for many ids, several at once: for id, value, err in client:each("alert_ips", ids) do
+---@param operation string
+---@param ids string[]|fun(): string?
+---@param options? mde.EachOptions
+---@return fun(): string?, any, mde.Error?
+function Client:each(operation, ids, options) end
+
 ---@return mde.Stats? stats nil for a closed client
 ---@return mde.Error? err
 function Client:stats() end
 
 ---May be called again.
 function Client:close() end
+
+---@class mde.Call
+local Call = {}
+
+---@return boolean
+function Call:done() end
+
+---The same values each time; raises before the call is done.
+---@return any value
+---@return mde.Error? err
+function Call:result() end
+
+---Ends it with kind "cancelled", if it is not done.
+function Call:cancel() end
 
 -- Quotas ------------------------------------------------------------------------------------------------
 

@@ -165,25 +165,22 @@ mde_quota_answer budget_reserve(lua_State *L, int client_index, int call_index, 
   return answer;
 }
 
-void budget_release(Call *call, mde_slot_end end)
+bool budget_release(Call *call, mde_slot_end end)
 {
   Client *client = call->client;
   if (!call->has_slot)
-    return;
+    return true;
   call->has_slot = false;
   client->in_flight--;
   if (client->quota != NULL)
     quota_settle(client->quota, call->core.operation, &call->slot, end, client_now_ms(client));
+  return client->quota != NULL;
 }
 
-void budget_settle(lua_State *L, int client_index, int call_index, mde_slot_end end)
+void budget_tell(lua_State *L, int client_index, int call_index, mde_slot_end end)
 {
-  Call *call = lua_touserdata(L, call_index);
   int top = lua_gettop(L);
-  bool is_script = call->has_slot && call->client->quota == NULL;
-  budget_release(call, end);
-  if (is_script)
-    settle_script(L, client_index, call_index, end);
+  settle_script(L, client_index, call_index, end);
   lua_settop(L, top);
 }
 

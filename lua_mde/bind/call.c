@@ -1,8 +1,42 @@
 #include "bind/call.h"
 
 #include "bind/budget.h"
+#include "bind/error.h"
 
 #include <string.h>
+
+/* --- the client's lists --- */
+
+static void take_out(Call *call)
+{
+  if (call->client->cursor == call)
+    call->client->cursor = call->next;
+  *call->link = call->next;
+  if (call->next != NULL)
+    call->next->link = call->link;
+  else
+    call->list->end = call->link;
+  call->next = NULL;
+}
+
+static void put_in(Call *call, CallList *list)
+{
+  call->list = list;
+  call->link = list->end;
+  *list->end = call;
+  list->end = &call->next;
+}
+
+void call_move(Call *call, CallList *list)
+{
+  if (call->list == list)
+    return;
+  take_out(call);
+  put_in(call, list);
+  call->stepped = false;
+}
+
+/* --- ending --- */
 
 /* Takes it off the wire and gives the slot back or counts it, as the wire has it. */
 static void withdraw(Call *call)
@@ -31,28 +65,34 @@ void call_detach(Call *call)
   if (client == NULL)
     return;
   withdraw(call);
-  struct Call **link = &client->calls;
-  while (*link != NULL && *link != call)
-    link = &(*link)->next;
-  if (*link != NULL)
-    *link = call->next;
+  take_out(call);
+  client->unfinished--;
+  if (client->turn == call)
+    client->turn = NULL;
   call->client = NULL;
+}
+
+/* False: the driver is in the middle of it, and will end it. */
+static bool may_end(Call *call)
+{
+  call->cancel_asked = call->client != NULL && call->client->handled == call;
+  return !call->cancel_asked;
 }
 
 static int call_gc(lua_State *L)
 {
   Call *call = compat_testudata(L, 1, CALL_CLASS);
-  if (call == NULL)
+  if (call == NULL || !may_end(call))
     return 0;
   call_detach(call);
   mde_call_free(&call->core);
   return 0;
 }
 
-/* { client, result, slot } */
+/* { client, result, slot, error, queue } */
 static void set_uservalue(lua_State *L, int call_index, int client_index)
 {
-  lua_createtable(L, 3, 0);
+  lua_createtable(L, 5, 0);
   lua_pushvalue(L, client_index);
   lua_rawseti(L, -2, CALL_CLIENT);
   compat_setuservalue(L, call_index);
@@ -92,17 +132,95 @@ Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
   set_uservalue(L, lua_gettop(L), client_index);
   register_linked(L, client_index, lua_gettop(L));
   call->client = client;
-  call->next = client->calls;
-  client->calls = call;
+  put_in(call, &client->active);
+  client->unfinished++;
   address(L, call, segments, query);
   return call;
 }
 
+/* --- what came of it --- */
+
+static int push_value(lua_State *L, int kept)
+{
+  lua_rawgeti(L, kept, CALL_RESULT);
+  return 1;
+}
+
+/* Made when it is first asked for, and kept. */
+static int push_error(lua_State *L, int call_index, int kept)
+{
+  Call *call = lua_touserdata(L, call_index);
+  lua_pushnil(L);
+  lua_rawgeti(L, kept, CALL_ERROR);
+  if (!lua_isnil(L, -1))
+    return 2;
+  lua_pop(L, 1);
+  lua_rawgeti(L, kept, CALL_CLIENT);
+  const Client *client = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  error_push(L, call, client);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, kept, CALL_ERROR);
+  mde_call_free(&call->core);
+  return 2;
+}
+
+int call_push_outcome(lua_State *L, int call_index)
+{
+  const Call *call = lua_touserdata(L, call_index);
+  luaL_checkstack(L, 8, "outcome");
+  compat_getuservalue(L, call_index);
+  int kept = lua_gettop(L);
+  return call->core.need == MDE_CALL_DONE ? push_value(L, kept) : push_error(L, call_index, kept);
+}
+
+/* --- methods --- */
+
+static Call *check_call(lua_State *L)
+{
+  return luaL_checkudata(L, 1, CALL_CLASS);
+}
+
+static int call_done(lua_State *L)
+{
+  lua_pushboolean(L, mde_call_finished(&check_call(L)->core));
+  return 1;
+}
+
+static int call_result(lua_State *L)
+{
+  if (!mde_call_finished(&check_call(L)->core))
+    return luaL_error(L, "the call is not done yet: client:step() drives it");
+  return call_push_outcome(L, 1);
+}
+
+static int call_cancel(lua_State *L)
+{
+  Call *call = check_call(L);
+  if (!mde_call_finished(&call->core) && may_end(call))
+    call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
+  return 0;
+}
+
+static int call_tostring(lua_State *L)
+{
+  const Call *call = check_call(L);
+  const char *state = mde_call_finished(&call->core) ? "done" : "under way";
+  lua_pushfstring(L, "%s (%s, %s)", CALL_CLASS, call->core.operation->name, state);
+  return 1;
+}
+
 void call_register(lua_State *L)
 {
-  static const luaL_Reg metamethods[] = {{"__gc", call_gc}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__gc", call_gc}, {"__tostring", call_tostring}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"done", call_done}, {"result", call_result}, {"cancel", call_cancel}, {NULL, NULL}};
   luaL_newmetatable(L, CALL_CLASS);
   compat_setfuncs(L, metamethods);
+  lua_newtable(L);
+  compat_setfuncs(L, methods);
+  lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);

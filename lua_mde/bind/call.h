@@ -9,13 +9,17 @@
 
 #define CALL_CLASS "mde.call"
 
-/* Of the user value. The slot is one of a script's quota. */
-enum { CALL_CLIENT = 1, CALL_RESULT = 2, CALL_SLOT = 3 };
+/* Of the user value: the slot is one of a script's quota, the queue is told when the call ends. */
+enum { CALL_CLIENT = 1, CALL_RESULT = 2, CALL_SLOT = 3, CALL_ERROR = 4, CALL_QUEUE = 5 };
 
 typedef struct Call {
   mde_call core;
-  Client *client;         /* NULL once detached */
-  struct Call *next;      /* in the client's list */
+  Client *client; /* NULL once detached */
+  struct Call *next, **link;
+  CallList *list;         /* of the client, that it is in */
+  bool stepped;           /* as far as it goes by itself: something else must move */
+  bool awaits_slot;       /* of a quota that is all in flight */
+  bool cancel_asked;      /* by a callback while the driver handles it */
   mde_exchange *exchange; /* on the wire */
   bool has_slot;          /* of the operation's quota */
   mde_file_slot slot;     /* which one, if processes share it */
@@ -30,11 +34,17 @@ typedef struct Call {
 Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
                 const mde_call_limits *limits, const mde_slice *segments, const mde_query *query);
 
+/* Moves it between its client's lists, behind all others. */
+void call_move(Call *call, CallList *list);
+
 /* Ends it before its time: off the wire, failed, detached. */
 void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason);
 
 /* Takes it off the wire and lets its client forget it. May be called twice. */
 void call_detach(Call *call);
+
+/* Pushes the finished call's value, or nil and its error: always the same ones. */
+int call_push_outcome(lua_State *L, int call_index);
 
 void call_register(lua_State *L);
 

@@ -3,6 +3,7 @@
 #include "bind/budget.h"
 #include "bind/driver.h"
 #include "bind/error.h"
+#include "bind/operations.h"
 #include "bind/options.h"
 #include "core/version.h"
 #include "io/environment.h"
@@ -16,7 +17,7 @@ enum { URL_TEXT_MAX = 2048, MIB = 1024 * 1024 };
 /* --- options --- */
 
 typedef struct client_options {
-  mde_slice base_url, proxy, no_proxy, ca_file, user_agent;
+  mde_slice base_url, proxy, no_proxy, ca_file, user_agent, http_version;
   bool has_windows;
   mde_windows windows;
   mde_call_limits limits;
@@ -24,7 +25,6 @@ typedef struct client_options {
 } client_options;
 
 #define LIMIT(field) (offsetof(client_options, limits) + offsetof(mde_call_limits, field))
-#define MAX_BODY_MAX ((double)(SIZE_MAX / 4 < ((size_t)1 << 40) ? SIZE_MAX / 4 : ((size_t)1 << 40)))
 
 static const option_row client_rows[] = {
     {"token", OPTION_ANY, 0, 0, 0},
@@ -37,6 +37,7 @@ static const option_row client_rows[] = {
     {"max_attempts", OPTION_COUNT, LIMIT(max_attempts), 1, 100},
     {"max_body", OPTION_SIZE, LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
     {"concurrency", OPTION_COUNT, offsetof(client_options, concurrency), 1, 1000},
+    {"http_version", OPTION_TEXT, offsetof(client_options, http_version), 0, 0},
     {"proxy", OPTION_TEXT, offsetof(client_options, proxy), 0, 0},
     {"no_proxy", OPTION_TEXT, offsetof(client_options, no_proxy), 0, 0},
     {"ca_file", OPTION_BYTES, offsetof(client_options, ca_file), 0, 0},
@@ -117,6 +118,19 @@ static void check_proxy(lua_State *L, int argument, const client_options *option
                   " a loopback proxy, http://127.0.0.1:PORT, expected");
 }
 
+static void check_version(lua_State *L, int argument, mde_slice text)
+{
+  if (text.data != NULL && strcmp(text.data, "1.1") != 0 && strcmp(text.data, "2") != 0)
+    luaL_argerror(L, argument, "option 'http_version': '1.1' or '2' expected");
+}
+
+static mde_http_version version_of(mde_slice text)
+{
+  if (text.data == NULL)
+    return MDE_HTTP_DEFAULT;
+  return text.data[0] == '2' ? MDE_HTTP_2 : MDE_HTTP_1_1;
+}
+
 /* --- making one --- */
 
 static void check_memory(lua_State *L, mde_status status)
@@ -186,6 +200,7 @@ static void take_transport(lua_State *L, Client *client, const client_options *o
       .proxy = text_of(options->proxy, mde_environment_proxy(client->base.https)),
       .no_proxy = text_of(options->no_proxy, mde_environment_no_proxy()),
       .user_agent = push_user_agent(L, options->user_agent),
+      .http_version = version_of(options->http_version),
   };
   client->transport = mde_transport_open(&settings, &mde_memory_system);
   lua_pop(L, 1);
@@ -219,6 +234,8 @@ static Client *push_zeroed(lua_State *L)
 {
   Client *client = compat_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
+  client->active.end = &client->active.first;
+  client->flying.end = &client->flying.first;
   luaL_getmetatable(L, CLIENT_CLASS);
   lua_setmetatable(L, -2);
   return client;
@@ -232,6 +249,7 @@ Client *client_create(lua_State *L, int argument, bool scripted)
   check_token(L, argument);
   check_base_url(L, argument, options.base_url);
   check_proxy(L, argument, &options);
+  check_version(L, argument, options.http_version);
   budget_check_quota(L, argument, scripted);
   Client *client = push_zeroed(L);
   set_uservalue(L, argument, lua_gettop(L));
@@ -261,12 +279,18 @@ int client_new(lua_State *L)
 
 /* --- the end of one --- */
 
+static void end_calls(CallList *list)
+{
+  while (list->first != NULL)
+    call_end(list->first, MDE_ERROR_CLOSED, MDE_FAILURE_CLOSED);
+}
+
 void client_close(Client *client)
 {
   client->open = false;
   client->close_asked = false;
-  while (client->calls != NULL)
-    call_end(client->calls, MDE_ERROR_CLOSED, MDE_FAILURE_CLOSED);
+  end_calls(&client->active);
+  end_calls(&client->flying);
   mde_transport_close(client->transport);
   client->transport = NULL;
   mde_credential_free(&client->credential);
@@ -301,121 +325,22 @@ int64_t client_now_ms(const Client *client)
   return mde_clock_now_ms(client->clock);
 }
 
-/* --- operations --- */
-
-typedef struct call_options {
-  mde_call_limits limits;
-  mde_query query;
-} call_options;
-
-#define CALL_LIMIT(field) (offsetof(call_options, limits) + offsetof(mde_call_limits, field))
-#define QUERY(field) (offsetof(call_options, query) + offsetof(mde_query, field))
-
-enum { COMMON_ROWS = 4, CALL_ROWS_MAX = 10 };
-
-static const option_row common_rows[COMMON_ROWS] = {
-    {"timeout", OPTION_SECONDS, CALL_LIMIT(timeout_ms), 0.001, 86400},
-    {"budget", OPTION_SECONDS, CALL_LIMIT(budget_ms), 0, 1e9},
-    {"max_attempts", OPTION_COUNT, CALL_LIMIT(max_attempts), 1, 100},
-    {"max_body", OPTION_SIZE, CALL_LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
-};
-
-/* The options that this operation takes: the common ones and its OData query. */
-static void list_rows(const mde_operation *operation, option_row rows[CALL_ROWS_MAX])
+Client *client_check_idle(lua_State *L)
 {
-  size_t count = COMMON_ROWS;
-  memcpy(rows, common_rows, sizeof common_rows);
-  if (operation->query & MDE_QUERY_FILTER)
-    rows[count++] = (option_row){"filter", OPTION_BYTES, QUERY(filter), 0, 0};
-  if (operation->query & MDE_QUERY_EXPAND)
-    rows[count++] = (option_row){"expand", OPTION_BYTES, QUERY(expand), 0, 0};
-  if (operation->query & MDE_QUERY_TOP)
-    rows[count++] = (option_row){"top", OPTION_NUMBER, QUERY(top), 1, operation->top_max};
-  if (operation->query & MDE_QUERY_SKIP)
-    rows[count++] = (option_row){"skip", OPTION_NUMBER, QUERY(skip), 0, 1e9};
-  if (operation->query != 0)
-    rows[count++] = (option_row){"max_items", OPTION_NUMBER, QUERY(max_items), 1, 1e9};
-  rows[count] = (option_row){NULL, OPTION_END, 0, 0, 0};
-}
-
-static void read_call_options(lua_State *L, int argument, const mde_operation *operation,
-                              call_options *options)
-{
-  option_row rows[CALL_ROWS_MAX];
-  if (lua_isnoneornil(L, argument))
-    return;
-  list_rows(operation, rows);
-  options_read(L, argument, rows, options);
-  options->query.has_skip = options_has(L, argument, "skip");
-}
-
-static mde_slice check_segment(lua_State *L, int argument)
-{
-  mde_slice segment;
-  luaL_checktype(L, argument,
-                 LUA_TSTRING); /* a number is not an id that somebody lost the quotes of */
-  segment.data = lua_tolstring(L, argument, &segment.length);
-  if (!mde_uri_segment_valid(segment))
-    luaL_argerror(L, argument, "an id must not be empty, '.', '..' or hold control characters");
-  return segment;
-}
-
-static Client *check_idle(lua_State *L, int argument)
-{
-  Client *client = luaL_checkudata(L, argument, CLIENT_CLASS);
+  Client *client = luaL_checkudata(L, 1, CLIENT_CLASS);
   if (client->busy)
     luaL_error(L, "a client cannot be used from inside its own token function, on_event or quota");
   return client;
 }
 
-/* Pushes what came of the finished call at `index`. */
-static int push_outcome(lua_State *L, int index)
-{
-  Call *call = lua_touserdata(L, index);
-  int results = 1;
-  if (call->core.need == MDE_CALL_DONE) {
-    compat_getuservalue(L, index);
-    lua_rawgeti(L, -1, CALL_RESULT);
-  } else {
-    if (call->client != NULL)
-      call->client->stats.errors++;
-    lua_pushnil(L);
-    error_push(L, call);
-    results = 2;
-  }
-  call_detach(call);
-  mde_call_free(&call->core);
-  return results;
-}
-
-static int push_closed(lua_State *L, const char *operation)
+int client_push_closed(lua_State *L, const char *operation)
 {
   lua_pushnil(L);
   error_push_plain(L, MDE_ERROR_CLOSED, operation, "the client is closed");
   return 2;
 }
 
-/* A method of the operation in its upvalue: client:name(segments... [, options]). */
-static int client_call(lua_State *L)
-{
-  const mde_operation *operation = lua_touserdata(L, lua_upvalueindex(1));
-  Client *client = check_idle(L, 1);
-  mde_slice segments[MDE_ARGUMENTS_MAX];
-  int count = (int)mde_operation_arguments(operation);
-  call_options options = {.limits = client->limits};
-  for (int i = 0; i < count; i++)
-    segments[i] = check_segment(L, i + 2);
-  read_call_options(L, count + 2, operation, &options);
-  lua_settop(L, count + 2);
-  if (!client->open)
-    return push_closed(L, operation->name);
-  call_push(L, 1, operation, &options.limits, segments, &options.query);
-  client->stats.calls++;
-  driver_run(L, 1, count + 3);
-  return push_outcome(L, count + 3);
-}
-
-/* --- other methods --- */
+/* --- methods; those that call operations are in operations.c --- */
 
 static void set_count(lua_State *L, const char *name, uint64_t value)
 {
@@ -428,7 +353,7 @@ static int client_stats_method(lua_State *L)
   const Client *client = luaL_checkudata(L, 1, CLIENT_CLASS);
   const client_stats *stats = &client->stats;
   if (!client->open)
-    return push_closed(L, "stats");
+    return client_push_closed(L, "stats");
   lua_createtable(L, 0, 11);
   set_count(L, "calls", stats->calls);
   set_count(L, "attempts", stats->attempts);
@@ -456,15 +381,6 @@ static int client_tostring(lua_State *L)
 
 /* --- the class --- */
 
-static void set_operations(lua_State *L)
-{
-  for (size_t i = 0; i < mde_operation_count; i++) {
-    lua_pushlightuserdata(L, (void *)(size_t)&mde_operations[i]);
-    lua_pushcclosure(L, client_call, 1);
-    lua_setfield(L, -2, mde_operations[i].name);
-  }
-}
-
 void client_register(lua_State *L)
 {
   static const luaL_Reg methods[] = {
@@ -475,7 +391,7 @@ void client_register(lua_State *L)
   compat_setfuncs(L, metamethods);
   lua_newtable(L);
   compat_setfuncs(L, methods);
-  set_operations(L);
+  operations_register(L);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");

@@ -13,6 +13,9 @@
 
 #define CLIENT_CLASS "mde.client"
 
+/* The largest `max_body`. */
+#define MAX_BODY_MAX ((double)(SIZE_MAX / 4 < ((size_t)1 << 40) ? SIZE_MAX / 4 : ((size_t)1 << 40)))
+
 /* Fields of the user value. */
 #define CLIENT_TOKEN "token"       /* the token function */
 #define CLIENT_ON_EVENT "on_event" /* the event function */
@@ -23,6 +26,11 @@
 #define CLIENT_CLOCK "clock"       /* mde.testing's clock */
 
 struct Call;
+
+/* Calls in the order in which they came; each takes itself out. */
+typedef struct CallList {
+  struct Call *first, **end;
+} CallList;
 
 typedef struct client_stats {
   uint64_t calls, attempts, retries, throttled, errors, tokens, pages, bytes;
@@ -45,7 +53,13 @@ typedef struct Client {
   mde_clock own_clock;
   uint64_t random_state;
   double fixed_jitter; /* of mde.testing; negative: the dice */
-  struct Call *calls;  /* not finished; each unlinks itself */
+  CallList active;     /* not finished, and not on the wire */
+  CallList flying;     /* on the wire */
+  struct Call *cursor; /* of the active ones: whose turn is next */
+  struct Call *turn;   /* whose turn it is */
+  struct Call
+      *handled; /* by the driver: if a callback cancels it, that waits until the driver may */
+  uint32_t unfinished;
   client_stats stats;
 } Client;
 
@@ -61,6 +75,11 @@ void client_register(lua_State *L);
 
 /* Lets go of everything; may be called twice. Calls that are not finished end as closed. */
 void client_close(Client *client);
+
+/* The client at 1, which must not be in the middle of something. */
+Client *client_check_idle(lua_State *L);
+/* nil and an error of kind "closed". */
+int client_push_closed(lua_State *L, const char *operation);
 
 int64_t client_now_ms(const Client *client);
 

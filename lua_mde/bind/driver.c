@@ -31,6 +31,7 @@ static void tell_wait(lua_State *L, int client_index, const Call *call, const ch
 static bool take_answer(lua_State *L, int client_index, Call *call, const mde_quota_answer *answer,
                         int64_t now_ms)
 {
+  call->awaits_slot = !answer->granted && answer->wait_ms == MDE_WAIT_UNKNOWN;
   if (answer->status != MDE_OK) {
     mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
     return true;
@@ -49,8 +50,8 @@ static bool ask_quota(lua_State *L, int client_index, int call_index)
 {
   Call *call = lua_touserdata(L, call_index);
   Client *client = call->client;
-  if (call->has_slot) /* from before this process was stopped for too long */
-    budget_settle(L, client_index, call_index, MDE_SLOT_UNSENT);
+  if (!budget_release(call, MDE_SLOT_UNSENT)) /* from before this process was stopped for long */
+    budget_tell(L, client_index, call_index, MDE_SLOT_UNSENT);
   if (client->in_flight >= client->concurrency)
     return false;
   if (client->quota != NULL && !client->quota->open) {
@@ -92,6 +93,7 @@ static void hide_token(Call *call)
     error_hide(&response->body, mde_credential_token(&call->client->credential));
 }
 
+/* What may raise comes last: until then the call must know what came of its attempt. */
 static void conclude(lua_State *L, int client_index, int call_index, const mde_outcome *outcome)
 {
   Call *call = lua_touserdata(L, call_index);
@@ -99,11 +101,14 @@ static void conclude(lua_State *L, int client_index, int call_index, const mde_o
   uint32_t attempt = call->core.attempt;
   size_t bytes = call->core.response.body.length;
   call->exchange = NULL;
+  call_move(call, &client->active);
   hide_token(call);
-  budget_settle(L, client_index, call_index, slot_end(outcome));
+  bool settled = budget_release(call, slot_end(outcome));
   mde_call_feed(&call->core, outcome, client_now_ms(client), jitter(client));
-  budget_learn(L, client_index, call);
   count(&client->stats, &call->core, outcome, bytes);
+  if (!settled)
+    budget_tell(L, client_index, call_index, slot_end(outcome));
+  budget_learn(L, client_index, call);
   event_attempt(L, client_index, call, outcome, attempt, bytes);
   tell_wait(L, client_index, call, NULL);
 }
@@ -115,13 +120,14 @@ static bool send(lua_State *L, int client_index, int call_index)
   call->sent_ms = client_now_ms(client);
   mde_request request = mde_call_request(&call->core, call->sent_ms);
   mde_call_sent(&call->core);
-  if (client->scripted) {
+  if (client->scripted)
     script_start(L, client_index, call, &request);
+  else
+    call->exchange = mde_transport_start(client->transport, &request, call);
+  if (client->scripted || call->exchange != NULL) {
+    call_move(call, &client->flying);
     return false;
   }
-  call->exchange = mde_transport_start(client->transport, &request, call);
-  if (call->exchange != NULL)
-    return false;
   mde_outcome outcome = {.kind = MDE_OUTCOME_NO_MEMORY};
   conclude(L, client_index, call_index, &outcome);
   return true;
@@ -177,16 +183,71 @@ static bool is_running(const Client *client)
   return client->open && !client->close_asked;
 }
 
+/* Appends the call to the queue of whoever waits for it. */
+static void enqueue(lua_State *L, int call_index)
+{
+  compat_getuservalue(L, call_index);
+  lua_rawgeti(L, -1, CALL_QUEUE);
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, call_index);
+    lua_rawseti(L, -2, (int)compat_rawlen(L, -2) + 1);
+  }
+  lua_pop(L, 2);
+}
+
+/* Tells whoever waits for the call, and lets its client forget it. */
+static void finish(lua_State *L, int call_index)
+{
+  Call *call = lua_touserdata(L, call_index);
+  call->client->stats.errors += call->core.need == MDE_CALL_FAILED;
+  call_detach(call);
+  if (call->core.need == MDE_CALL_DONE)
+    mde_call_free(&call->core);
+  enqueue(L, call_index);
+}
+
+static bool is_finished(const Call *call)
+{
+  return call->client != NULL && mde_call_finished(&call->core);
+}
+
+/* The call is no longer in the hands of the driver, who ends what has ended meanwhile. */
+static void let_go(lua_State *L, Client *client, int call_index)
+{
+  Call *call = lua_touserdata(L, call_index);
+  client->handled = NULL;
+  if (is_finished(call))
+    finish(L, call_index);
+  else if (call->cancel_asked)
+    call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
+}
+
+/* As far as it goes by itself. */
+static void take_turn(lua_State *L, int client_index, int call_index)
+{
+  Call *call = lua_touserdata(L, call_index);
+  Client *client = call->client;
+  client->turn = client->handled = call;
+  while (is_running(client) && !call->cancel_asked && take_step(L, client_index, call_index))
+    ;
+  call->stepped = true;
+  client->turn = NULL;
+  let_go(L, client, call_index);
+}
+
 static void advance(lua_State *L, int client_index)
 {
   Client *client = lua_touserdata(L, client_index);
   int calls_index = push_calls(L, client_index);
-  for (Call *at = client->calls; at != NULL && is_running(client); at = at->next) {
-    bool anchored = push_anchor(L, calls_index, at);
-    while (anchored && is_running(client) && take_step(L, client_index, calls_index + 1))
-      ;
+  client->cursor = client->active.first;
+  while (client->cursor != NULL && is_running(client)) {
+    Call *call = client->cursor;
+    client->cursor = call->next;
+    if (push_anchor(L, calls_index, call))
+      take_turn(L, client_index, calls_index + 1);
     lua_settop(L, calls_index);
   }
+  client->cursor = NULL;
   lua_settop(L, calls_index - 1);
 }
 
@@ -209,7 +270,9 @@ static void harvest(lua_State *L, int client_index)
   while (is_running(client) && take_finished(client, &finished)) {
     Call *call = finished.owner;
     if (push_anchor(L, calls_index, call)) {
+      client->handled = call;
       conclude(L, client_index, calls_index + 1, &finished.outcome);
+      let_go(L, client, calls_index + 1);
     } else {
       call->exchange = NULL;
       budget_release(call, slot_end(&finished.outcome));
@@ -219,30 +282,52 @@ static void harvest(lua_State *L, int client_index)
   lua_settop(L, calls_index - 1);
 }
 
+/* When the next call's time comes. Those on the wire have their time-outs there. */
 static int64_t earliest_wake_ms(const Client *client)
 {
   int64_t earliest_ms = MDE_TIME_NEVER;
-  for (const Call *at = client->calls; at != NULL; at = at->next) {
-    int64_t wake_ms = mde_call_finished(&at->core) ? MDE_TIME_NEVER : mde_call_wake_ms(&at->core);
+  for (const Call *at = client->active.first; at != NULL; at = at->next) {
+    int64_t wake_ms = mde_call_wake_ms(&at->core);
     if (wake_ms < earliest_ms)
       earliest_ms = wake_ms;
   }
   return earliest_ms;
 }
 
-static void wait(lua_State *L, Client *client, int64_t most_ms)
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
-  int64_t wake_ms = earliest_wake_ms(client);
+  return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Until something moves, `limit_ms` (a moment) or, on real time, a slice is over. */
+static void wait(lua_State *L, Client *client, int64_t limit_ms)
+{
+  int64_t wake_ms = earlier(earliest_wake_ms(client), limit_ms);
   if (client->scripted) {
     script_wait(L, client, wake_ms);
     return;
   }
-  int64_t now_ms = client_now_ms(client);
-  int64_t wait_ms = wake_ms - now_ms < most_ms ? wake_ms - now_ms : most_ms;
-  mde_transport_run(client->transport, wait_ms > 0 ? wait_ms : 0);
+  int64_t wait_ms = wake_ms - client_now_ms(client);
+  mde_transport_run(client->transport, wait_ms > 0 ? earlier(wait_ms, SLICE_MS) : 0);
 }
 
-/* --- a blocking call --- */
+int64_t driver_due_ms(const Client *client)
+{
+  int64_t due_ms = earliest_wake_ms(client);
+  if (client->scripted)
+    due_ms = earlier(due_ms, script_next_ms(client));
+  for (const Call *at = client->active.first; at != NULL; at = at->next) {
+    if (!at->stepped)
+      return 0;
+    if (at->awaits_slot) /* that another client of the quota may have */
+      due_ms = earlier(due_ms, client_now_ms(client) + SLICE_MS);
+  }
+  if (due_ms != MDE_TIME_NEVER)
+    due_ms = due_ms > client_now_ms(client) ? due_ms - client_now_ms(client) : 0;
+  return client->scripted ? due_ms : earlier(due_ms, mde_transport_due_ms(client->transport));
+}
+
+/* --- running, protected --- */
 
 static void tick(lua_State *L)
 {
@@ -257,40 +342,119 @@ static void close_if_asked(Client *client)
     client_close(client);
 }
 
-/* (client, call): the loop, protected by driver_run. */
+static void turn_round(lua_State *L, Client *client, int64_t limit_ms)
+{
+  wait(L, client, limit_ms);
+  harvest(L, 1);
+  close_if_asked(client);
+  tick(L);
+  if (is_running(client))
+    advance(L, 1);
+  close_if_asked(client);
+}
+
+/* (client, call): until the call is finished. */
 static int run(lua_State *L)
 {
   Client *client = lua_touserdata(L, 1);
-  Call *call = lua_touserdata(L, 2);
-  while (!mde_call_finished(&call->core)) {
-    advance(L, 1);
-    if (!mde_call_finished(&call->core) && is_running(client)) {
-      wait(L, client, SLICE_MS);
-      harvest(L, 1);
-    }
-    close_if_asked(client);
-    tick(L);
+  const Call *call = lua_touserdata(L, 2);
+  advance(L, 1);
+  close_if_asked(client);
+  while (!mde_call_finished(&call->core))
+    turn_round(L, client, MDE_TIME_NEVER);
+  tick(L);
+  return 0;
+}
+
+/* (client, limit): until a call is finished, or the limit is reached; once at least. */
+static int step(lua_State *L)
+{
+  Client *client = lua_touserdata(L, 1);
+  int64_t limit_ms = *(const int64_t *)lua_touserdata(L, 2);
+  uint32_t unfinished = client->unfinished;
+  advance(L, 1);
+  close_if_asked(client);
+  bool first = true;
+  while (client->unfinished == unfinished && unfinished > 0 &&
+         (first || client_now_ms(client) < limit_ms)) {
+    turn_round(L, client, limit_ms);
+    first = false;
   }
   return 0;
 }
 
-void driver_run(lua_State *L, int client_index, int call_index)
+/* (client): what can be sent is put on the wire; nothing is waited for, not even asked. */
+static int kick(lua_State *L)
+{
+  Client *client = lua_touserdata(L, 1);
+  advance(L, 1);
+  close_if_asked(client);
+  if (client->open && !client->scripted)
+    mde_transport_kick(client->transport);
+  return 0;
+}
+
+/* The call in the middle of which something was raised. */
+static void break_off(lua_State *L, int client_index, Call *call)
+{
+  call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
+  int calls_index = push_calls(L, client_index);
+  if (push_anchor(L, calls_index, call))
+    enqueue(L, calls_index + 1);
+  lua_settop(L, calls_index - 1);
+}
+
+static void put_right(lua_State *L, int client_index)
 {
   Client *client = lua_touserdata(L, client_index);
-  Call *call = lua_touserdata(L, call_index);
-  lua_pushcfunction(L, run);
-  lua_pushvalue(L, client_index);
-  lua_pushvalue(L, call_index);
-  client->busy = true;
-  int status = lua_pcall(L, 2, 0, 0);
-  client->busy = false;
-  close_if_asked(client);
-  if (status == 0)
-    return;
+  Call *turn = client->turn;
   if (client->credential.fetching) /* nobody is, any more: the next call must not wait for it */
     mde_credential_fail(&client->credential, "the fetch was broken off");
+  client->turn = client->handled = client->cursor = NULL;
+  if (turn != NULL)
+    break_off(L, client_index, turn);
+}
+
+/* The function's arguments are on top. Returns pcall's status; the error is then on top. */
+static int protect(lua_State *L, int client_index, lua_CFunction function, int arguments)
+{
+  Client *client = lua_touserdata(L, client_index);
+  lua_pushcfunction(L, function);
+  lua_insert(L, -arguments - 1);
+  client->busy = true;
+  int status = lua_pcall(L, arguments, 0, 0);
+  client->busy = false;
+  close_if_asked(client);
+  if (status != 0)
+    put_right(L, client_index);
+  return status;
+}
+
+void driver_run(lua_State *L, int client_index, int call_index)
+{
+  Call *call = lua_touserdata(L, call_index);
+  lua_pushvalue(L, client_index);
+  lua_pushvalue(L, call_index);
+  if (protect(L, client_index, run, 2) == 0)
+    return;
   call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
   lua_error(L);
+}
+
+void driver_step(lua_State *L, int client_index, int64_t most_ms)
+{
+  int64_t limit_ms = client_now_ms(lua_touserdata(L, client_index)) + most_ms;
+  lua_pushvalue(L, client_index);
+  lua_pushlightuserdata(L, &limit_ms);
+  if (protect(L, client_index, step, 2) != 0)
+    lua_error(L);
+}
+
+void driver_kick(lua_State *L, int client_index)
+{
+  lua_pushvalue(L, client_index);
+  if (protect(L, client_index, kick, 1) != 0)
+    lua_error(L);
 }
 
 void driver_register(lua_State *L)

@@ -13,6 +13,16 @@
  * cancels that call and passes on; the client stays usable. */
 void driver_run(lua_State *L, int client_index, int call_index);
 
+/* Drives all calls until one of them is finished, at most for so long; 0: without waiting. What is
+ * raised passes on; the call whose turn it was is then cancelled. */
+void driver_step(lua_State *L, int client_index, int64_t most_ms);
+
+/* Puts on the wire what can be sent. */
+void driver_kick(lua_State *L, int client_index);
+
+/* How long until driver_step has something to do, if no descriptor is ready before; MDE_TIME_NEVER. */
+int64_t driver_due_ms(const Client *client);
+
 void driver_register(lua_State *L);
 
 #endif

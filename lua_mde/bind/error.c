@@ -162,18 +162,14 @@ static void set_facts(lua_State *L, const mde_failure *failure)
   lua_setfield(L, -2, "retryable");
 }
 
-void error_push(lua_State *L, Call *call)
+void error_push(lua_State *L, const Call *call, const Client *client)
 {
   const mde_failure *failure = &call->core.failure;
   if (failure->kind == MDE_ERROR_MEMORY)
     luaL_error(L, "not enough memory");
   luaL_checkstack(L, 12, "error");
-  mde_slice token = {"", 0};
-  mde_failure_context context = {.operation = call->core.operation};
-  if (call->client != NULL) {
-    token = mde_credential_token(&call->client->credential);
-    context.origin = call->client->base.origin;
-  }
+  mde_slice token = mde_credential_token(&client->credential);
+  mde_failure_context context = {.operation = call->core.operation, .origin = client->base.origin};
   push_service_error(L, call);
   int service = lua_gettop(L);
   context.service_code = push_words(L, service, "code", token);

@@ -4,8 +4,8 @@
 
 #include "bind/call.h"
 
-/* Pushes the error of a failed call. Raises for memory. */
-void error_push(lua_State *L, Call *call);
+/* Pushes the error of a failed call of that client. Raises for memory. */
+void error_push(lua_State *L, const Call *call, const Client *client);
 
 /* Pushes one that is not a call's: "operation: what". */
 void error_push_plain(lua_State *L, mde_error_kind kind, const char *operation, const char *what);

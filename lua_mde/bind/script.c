@@ -97,7 +97,7 @@ void script_start(lua_State *L, int client_index, Call *call, const mde_request 
 
 Call *script_take(Client *client)
 {
-  for (Call *at = client->calls; at != NULL; at = at->next) {
+  for (Call *at = client->flying.first; at != NULL; at = at->next) {
     if (at->scripted_ms > 0 && at->scripted_ms <= client->clock->moved_ms) {
       at->scripted_ms = 0;
       return at;
@@ -106,12 +106,21 @@ Call *script_take(Client *client)
   return NULL;
 }
 
+int64_t script_next_ms(const Client *client)
+{
+  int64_t next_ms = MDE_TIME_NEVER;
+  for (const Call *at = client->flying.first; at != NULL; at = at->next) {
+    if (at->scripted_ms > 0 && at->scripted_ms < next_ms)
+      next_ms = at->scripted_ms;
+  }
+  return next_ms;
+}
+
 void script_wait(lua_State *L, Client *client, int64_t wake_ms)
 {
-  for (Call *at = client->calls; at != NULL; at = at->next) {
-    if (at->scripted_ms > 0 && at->scripted_ms < wake_ms)
-      wake_ms = at->scripted_ms;
-  }
+  int64_t next_ms = script_next_ms(client);
+  if (next_ms < wake_ms)
+    wake_ms = next_ms;
   if (wake_ms == MDE_TIME_NEVER)
     luaL_error(L, "mde.testing: nothing is left that could end this wait");
   if (wake_ms > client->clock->moved_ms)

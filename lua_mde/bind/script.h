@@ -16,6 +16,9 @@ void script_start(lua_State *L, int client_index, Call *call, const mde_request 
 /* Moves the clock to what happens next: at most to `wake_ms`. */
 void script_wait(lua_State *L, Client *client, int64_t wake_ms);
 
+/* When the next scripted answer is due; MDE_TIME_NEVER: none is. */
+int64_t script_next_ms(const Client *client);
+
 /* A call whose scripted answer is due now, or NULL. */
 Call *script_take(Client *client);
 

@@ -1,6 +1,7 @@
 #include "core/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void *system_resize(void *context, void *block, size_t old_size, size_t new_size)
 {
@@ -22,8 +23,13 @@ void *mde_memory_resize(const mde_memory *memory, void *block, size_t old_size, 
 
 void mde_wipe(void *bytes, size_t size)
 {
+#if defined(__GNUC__)
+  memset(bytes, 0, size);
+  __asm__ __volatile__("" : : "r"(bytes) : "memory"); /* somebody may look: it must be done */
+#else
   /* explicit_bzero is not everywhere; a volatile store is, and may not be left out. */
   volatile unsigned char *at = bytes;
   while (size-- > 0)
     *at++ = 0;
+#endif
 }

@@ -177,9 +177,11 @@ static mde_status escape_byte(mde_buffer *out, char byte)
 mde_status mde_uri_escape(mde_buffer *out, mde_slice bytes)
 {
   for (size_t i = 0; i < bytes.length; i++) {
-    if (is_unreserved(bytes.data[i]))
-      mde_buffer_append_char(out, bytes.data[i]);
-    else
+    size_t plain = i;
+    while (i < bytes.length && is_unreserved(bytes.data[i]))
+      i++;
+    mde_buffer_append(out, bytes.data + plain, i - plain);
+    if (i < bytes.length)
       escape_byte(out, bytes.data[i]);
   }
   return out->status;

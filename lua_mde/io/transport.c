@@ -2,14 +2,16 @@
 
 #include "core/buffer.h"
 #include "core/credential.h"
+#include "io/clock.h"
+#include "io/fork_mark.h"
 #include "io/sockets.h"
+#include "io/watch.h"
 
 #include <curl/curl.h>
 
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #if LIBCURL_VERSION_NUM < 0x074c00
 #error "mde needs libcurl 7.76.0 or newer"
@@ -23,11 +25,15 @@ struct mde_exchange {
   mde_buffer authorization; /* a copy: the credential may change while it is in flight */
   struct curl_slist headers[2];
   size_t head_bytes;
+  const char *method; /* as set, like the next two */
+  int64_t timeout_ms, connect_timeout_ms;
   bool head_ended; /* libcurl takes an answer that stops within its head for a whole one */
   bool sent;
+  bool orphaned;
   bool too_large;
   bool no_memory;
-  mde_exchange *next; /* of the active, or of the idle ones */
+  mde_exchange *next;  /* of the active, the idle or the orphaned ones */
+  mde_exchange **link; /* what points to it, while it is active or orphaned */
   char error[CURL_ERROR_SIZE];
 };
 
@@ -38,9 +44,12 @@ struct mde_transport {
   mde_exchange *idle;   /* easy handles kept for the next requests */
   mde_exchange *orphan; /* cut off by a fork, still to be taken */
   mde_sockets sockets;
-  pid_t pid;
+  mde_watch watch;
+  int64_t timer_ms; /* when libcurl wants to be called next; MDE_TIME_NEVER: only by a socket */
+  mde_fork_mark mark;
   uint64_t connections;
-  int in_flight;
+  int in_flight, running; /* ours, and libcurl's: those that it is not through with */
+  long http_version;
   char accept[sizeof "Accept: application/json"]; /* libcurl's lists want writable text */
   mde_buffer ca_file, proxy, no_proxy, user_agent;
   char detail[CURL_ERROR_SIZE];
@@ -92,7 +101,31 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
 static int on_close_socket(void *context, curl_socket_t fd)
 {
   mde_transport *transport = context;
+  mde_watch_forget(&transport->watch, fd);
   mde_sockets_close(&transport->sockets, fd);
+  return 0;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
+{
+  mde_transport *transport = context;
+  (void)easy, (void)unused;
+  unsigned in = what == CURL_POLL_IN || what == CURL_POLL_INOUT ? MDE_WATCH_READ : 0;
+  unsigned out = what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? MDE_WATCH_WRITE : 0;
+  return mde_watch_set(&transport->watch, fd, in | out) ? 0 : -1;
+}
+
+static int64_t steady_ms(void)
+{
+  static const mde_clock machine = {.by_hand = false};
+  return mde_clock_now_ms(&machine);
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *context)
+{
+  mde_transport *transport = context;
+  (void)multi;
+  transport->timer_ms = timeout_ms >= 0 ? steady_ms() + timeout_ms : MDE_TIME_NEVER;
   return 0;
 }
 
@@ -171,6 +204,14 @@ static void set_safety(CURL *easy)
 #endif
 }
 
+static void set_version(CURL *easy, const mde_transport *transport)
+{
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, transport->http_version);
+  /* Over HTTP/2 a second request would rather share the first one's connection than open its own. */
+  if (transport->http_version != CURL_HTTP_VERSION_1_1)
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+}
+
 static bool set_strings(CURL *easy, const mde_transport *transport)
 {
   bool ok = allow_http_only(easy);
@@ -213,6 +254,7 @@ static mde_exchange *exchange_new(mde_transport *transport)
   }
   set_callbacks(exchange);
   set_safety(exchange->easy);
+  set_version(exchange->easy, transport);
   return exchange;
 }
 
@@ -225,14 +267,47 @@ static bool copy_text(mde_buffer *buffer, const mde_memory *memory, const char *
   return text == NULL || mde_buffer_append_text(buffer, text) == MDE_OK;
 }
 
+/* Left to itself, libcurl keeps four connections for each attempt that is under way at the moment: when
+ * many end together, most of the connections go with them. */
+enum { KEPT_CONNECTIONS = 1024 };
+
+static void set_multi(mde_transport *transport)
+{
+  curl_multi_setopt(transport->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(transport->multi, CURLMOPT_SOCKETDATA, transport);
+  curl_multi_setopt(transport->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  curl_multi_setopt(transport->multi, CURLMOPT_TIMERDATA, transport);
+  curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
+}
+
 static bool open_multi(mde_transport *transport)
 {
   int spare[MDE_SPARE_FDS];
+  mde_fork_mark_set(&transport->mark);
+  transport->timer_ms = MDE_TIME_NEVER;
+  transport->running = 0;
+  if (!mde_watch_open(&transport->watch, transport->memory))
+    return false;
   mde_spare_fds(spare);
   transport->multi = curl_multi_init();
   mde_spare_fds_seal(spare); /* libcurl's wake-up pair */
-  transport->pid = getpid();
-  return transport->multi != NULL;
+  if (transport->multi == NULL)
+    return false;
+  set_multi(transport);
+  return true;
+}
+
+static long version_of(mde_http_version version)
+{
+  switch (version) {
+  case MDE_HTTP_1_1:
+    return CURL_HTTP_VERSION_1_1;
+  case MDE_HTTP_2:
+    return CURL_HTTP_VERSION_2TLS;
+  case MDE_HTTP_DEFAULT:
+    break;
+  }
+  return CURL_HTTP_VERSION_1_1;
 }
 
 static bool transport_init(mde_transport *transport, const mde_transport_settings *settings)
@@ -240,6 +315,8 @@ static bool transport_init(mde_transport *transport, const mde_transport_setting
   const mde_memory *memory = transport->memory;
   memcpy(transport->accept, "Accept: application/json", sizeof transport->accept);
   mde_sockets_init(&transport->sockets, memory);
+  transport->watch = (mde_watch){.memory = memory, .epoll = -1};
+  transport->http_version = version_of(settings->http_version);
   bool ok = copy_text(&transport->ca_file, memory, settings->ca_file, false);
   ok = copy_text(&transport->proxy, memory, settings->proxy, true) && ok; /* may hold a password */
   ok = copy_text(&transport->no_proxy, memory, settings->no_proxy, false) && ok;
@@ -279,15 +356,17 @@ static void close_multi(mde_transport *transport)
   if (transport->multi != NULL)
     curl_multi_cleanup(transport->multi);
   transport->multi = NULL;
+  mde_watch_close(&transport->watch);
 }
 
 void mde_transport_close(mde_transport *transport)
 {
   if (transport == NULL)
     return;
-  if (transport->pid != getpid())
+  if (!mde_fork_mark_is_own(&transport->mark))
     mde_sockets_mute(&transport->sockets);
   close_multi(transport);
+  mde_fork_mark_clear(&transport->mark);
   free_list(transport->active);
   free_list(transport->idle);
   free_list(transport->orphan);
@@ -299,10 +378,28 @@ void mde_transport_close(mde_transport *transport)
   mde_memory_resize(transport->memory, transport, sizeof *transport, 0);
 }
 
+static void put_in(mde_exchange **list, mde_exchange *exchange)
+{
+  exchange->next = *list;
+  exchange->link = list;
+  if (*list != NULL)
+    (*list)->link = &exchange->next;
+  *list = exchange;
+}
+
+static void take_out(mde_exchange *exchange)
+{
+  *exchange->link = exchange->next;
+  if (exchange->next != NULL)
+    exchange->next->link = exchange->link;
+  exchange->next = NULL;
+  exchange->link = NULL;
+}
+
 /* After a fork the connections are the parent's: anything said on them would disturb it. */
 static bool own_process(mde_transport *transport)
 {
-  if (transport->pid == getpid() && transport->multi != NULL)
+  if (mde_fork_mark_is_own(&transport->mark) && transport->multi != NULL)
     return true;
   mde_sockets_mute(&transport->sockets);
   close_multi(transport);
@@ -311,19 +408,44 @@ static bool own_process(mde_transport *transport)
   transport->in_flight = 0;
   while (transport->active != NULL) {
     mde_exchange *exchange = transport->active;
-    transport->active = exchange->next;
-    exchange->next = transport->orphan;
-    transport->orphan = exchange;
+    take_out(exchange);
+    put_in(&transport->orphan, exchange);
+    exchange->orphaned = true;
   }
   return open_multi(transport);
 }
 
 /* --- exchanges --- */
 
+static bool is_authorized(const mde_exchange *exchange, const char *authorization, size_t length)
+{
+  const mde_buffer *kept = &exchange->authorization;
+  return kept->length == length && memcmp(kept->data, authorization, length) == 0;
+}
+
+/* An exchange at rest keeps its header for the next request; not longer than its token is in use. */
+static void forget_authorization(mde_exchange *exchange)
+{
+  curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, NULL);
+  mde_buffer_reset(&exchange->authorization);
+}
+
+static void forget_others(mde_transport *transport, const char *authorization, size_t length)
+{
+  for (mde_exchange *at = transport->idle; at != NULL; at = at->next) {
+    if (!is_authorized(at, authorization, length))
+      forget_authorization(at);
+  }
+}
+
 static bool authorize(mde_exchange *exchange, const char *authorization)
 {
+  size_t length = strlen(authorization);
+  if (length > 0 && is_authorized(exchange, authorization, length))
+    return true;
+  forget_others(exchange->transport, authorization, length);
   mde_buffer_reset(&exchange->authorization);
-  if (mde_buffer_append_text(&exchange->authorization, authorization) != MDE_OK)
+  if (mde_buffer_append(&exchange->authorization, authorization, length) != MDE_OK)
     return false;
   /* Our own list nodes, not curl_slist_append's: its copies of the token would not be wiped. */
   exchange->headers[0].data = exchange->authorization.data;
@@ -338,6 +460,26 @@ static long as_long(int64_t milliseconds)
   return milliseconds < LONG_MAX ? (long)milliseconds : LONG_MAX;
 }
 
+static void set_milliseconds(CURL *easy, CURLoption option, int64_t milliseconds, int64_t *set)
+{
+  if (*set == milliseconds)
+    return;
+  curl_easy_setopt(easy, option, as_long(milliseconds));
+  *set = milliseconds;
+}
+
+/* A constant of the operation's row: the same one need not be set again. */
+static bool set_method(mde_exchange *exchange, const char *method)
+{
+  if (exchange->method == method)
+    return true;
+  exchange->method = NULL;
+  if (!set_text(exchange->easy, CURLOPT_CUSTOMREQUEST, method))
+    return false;
+  exchange->method = method;
+  return true;
+}
+
 static bool prepare(mde_exchange *exchange, const mde_request *request)
 {
   CURL *easy = exchange->easy;
@@ -346,18 +488,17 @@ static bool prepare(mde_exchange *exchange, const mde_request *request)
   exchange->head_ended = exchange->sent = false;
   exchange->too_large = exchange->no_memory = false;
   exchange->error[0] = '\0';
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, as_long(request->timeout_ms));
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, as_long(request->connect_timeout_ms));
-  return set_text(easy, CURLOPT_URL, request->url) &&
-         set_text(easy, CURLOPT_CUSTOMREQUEST, request->method) &&
+  set_milliseconds(easy, CURLOPT_TIMEOUT_MS, request->timeout_ms, &exchange->timeout_ms);
+  set_milliseconds(easy, CURLOPT_CONNECTTIMEOUT_MS, request->connect_timeout_ms,
+                   &exchange->connect_timeout_ms);
+  return set_text(easy, CURLOPT_URL, request->url) && set_method(exchange, request->method) &&
          authorize(exchange, request->authorization);
 }
 
 static void retire(mde_exchange *exchange)
 {
   mde_transport *transport = exchange->transport;
-  curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, NULL);
-  mde_buffer_reset(&exchange->authorization);
+  exchange->orphaned = false;
   exchange->owner = NULL;
   exchange->response = NULL;
   exchange->next = transport->idle;
@@ -384,30 +525,18 @@ mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *r
     retire(exchange);
     return NULL;
   }
-  exchange->next = transport->active;
-  transport->active = exchange;
+  put_in(&transport->active, exchange);
   transport->in_flight++;
+  transport->running++;
   return exchange;
-}
-
-static bool unlink_from(mde_exchange **list, const mde_exchange *exchange)
-{
-  while (*list != NULL && *list != exchange)
-    list = &(*list)->next;
-  if (*list == NULL)
-    return false;
-  *list = exchange->next;
-  return true;
 }
 
 static void take_off_the_wire(mde_exchange *exchange)
 {
   mde_transport *transport = exchange->transport;
   curl_multi_remove_handle(transport->multi, exchange->easy);
-  if (unlink_from(&transport->active, exchange))
-    transport->in_flight--;
-  else
-    unlink_from(&transport->orphan, exchange);
+  transport->in_flight -= !exchange->orphaned;
+  take_out(exchange);
 }
 
 static bool was_sent(const mde_exchange *exchange)
@@ -431,17 +560,59 @@ bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange)
   return sent;
 }
 
+static void act(mde_transport *transport, curl_socket_t fd, unsigned events)
+{
+  int in = (events & MDE_WATCH_READ) != 0 ? CURL_CSELECT_IN : 0;
+  int out = (events & MDE_WATCH_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
+  curl_multi_socket_action(transport->multi, fd, in | out, &transport->running);
+}
+
+static void heed_timer(mde_transport *transport)
+{
+  if (transport->timer_ms > steady_ms())
+    return;
+  transport->timer_ms = MDE_TIME_NEVER; /* before: libcurl sets it anew */
+  act(transport, CURL_SOCKET_TIMEOUT, 0);
+}
+
+void mde_transport_kick(mde_transport *transport)
+{
+  if (own_process(transport) && transport->orphan == NULL)
+    heed_timer(transport);
+}
+
+static int within_int(int64_t wait_ms)
+{
+  return wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
+}
+
 void mde_transport_run(mde_transport *transport, int64_t wait_ms)
 {
-  int running = 0;
+  mde_ready ready[MDE_WATCH_READY_MAX];
   if (!own_process(transport) || transport->orphan != NULL)
     return;
-  curl_multi_perform(transport->multi, &running);
-  if (wait_ms <= 0 || running < transport->in_flight)
-    return;
-  int most_ms = wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
-  curl_multi_poll(transport->multi, NULL, 0, most_ms, NULL);
-  curl_multi_perform(transport->multi, &running);
+  heed_timer(transport);
+  int64_t due_ms = mde_transport_due_ms(transport);
+  int count =
+      mde_watch_wait(&transport->watch, within_int(due_ms < wait_ms ? due_ms : wait_ms), ready);
+  for (int i = 0; i < count; i++)
+    act(transport, ready[i].fd, ready[i].events);
+  heed_timer(transport);
+}
+
+int64_t mde_transport_due_ms(const mde_transport *transport)
+{
+  if (transport->orphan != NULL || transport->running < transport->in_flight)
+    return 0;
+  if (transport->timer_ms == MDE_TIME_NEVER)
+    return MDE_TIME_NEVER;
+  int64_t due_ms = transport->timer_ms - steady_ms();
+  return due_ms > 0 ? due_ms : 0;
+}
+
+size_t mde_transport_watched(mde_transport *transport, mde_ready *list, size_t most)
+{
+  return own_process(transport) ? mde_watch_list(&transport->watch, list, most) : 0;
 }
 
 /* --- outcomes --- */
@@ -560,7 +731,7 @@ static bool take_orphan(mde_transport *transport, mde_finished *finished)
   finished->outcome = (mde_outcome){.kind = MDE_OUTCOME_CANCELLED,
                                     .sent = exchange->sent,
                                     .detail = "it belongs to the process that has forked"};
-  transport->orphan = exchange->next;
+  take_out(exchange);
   exchange_free(exchange);
   return true;
 }

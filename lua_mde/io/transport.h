@@ -15,14 +15,18 @@
 
 #include "core/memory.h"
 #include "core/request.h"
+#include "io/watch.h"
 
 enum { MDE_HEAD_MAX = 262144 }; /* bytes of one answer's head */
+
+typedef enum mde_http_version { MDE_HTTP_DEFAULT, MDE_HTTP_1_1, MDE_HTTP_2 } mde_http_version;
 
 typedef struct mde_transport_settings {
   const char *ca_file;  /* NULL: libcurl's own */
   const char *proxy;    /* NULL: none */
   const char *no_proxy; /* NULL: none */
   const char *user_agent;
+  mde_http_version http_version;
 } mde_transport_settings; /* borrowed only while opening */
 
 typedef struct mde_transport mde_transport;
@@ -46,7 +50,16 @@ mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *r
  * sent. */
 bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange);
 
+/* Puts on the wire what was started, without a look at what has come. */
+void mde_transport_kick(mde_transport *transport);
+
+/* Moves bytes; waits for them at most so long. */
 void mde_transport_run(mde_transport *transport, int64_t wait_ms);
+
+/* For somebody else's loop: when to call mde_transport_run at the latest (MDE_TIME_NEVER: only when a
+ * descriptor is ready), and which descriptors to wait for. */
+int64_t mde_transport_due_ms(const mde_transport *transport);
+size_t mde_transport_watched(mde_transport *transport, mde_ready *list, size_t most);
 
 /* One exchange that has come to its end, if there is one. Its `detail` is good until the next call
  * of any of these functions. */

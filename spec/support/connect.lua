@@ -2,6 +2,8 @@
 --
 --     local client = connect(space)
 --     local client = connect(space, { base_url = simulator.h2_url, max_attempts = 1 })
+--
+-- Where the simulator offers HTTP/2, that is what the client is told to speak.
 local mde = require "mde"
 local simulator = require "spec.support.simulator"
 
@@ -11,5 +13,6 @@ return function(space, options)
     proxy = "", -- whatever the environment says
   }
   for name, value in pairs(options or {}) do all[name] = value end
+  if all.base_url == simulator.h2_url and all.http_version == nil then all.http_version = "2" end
   return mde.client(all)
 end

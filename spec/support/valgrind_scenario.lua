@@ -332,6 +332,57 @@ local function interruptions()
   assert(nth > 20)
 end
 
+local SLOW = { seconds = 1, body = EMPTY }
+
+--- Started, cancelled, dropped, broken off, closed: at every stage of a call.
+local function steps()
+  for stage = 0, 3 do
+    for _, ending in ipairs{ "cancel", "drop", "close", "finish", "raise" } do
+      local armed = false
+      local client = scripted({ SLOW, { status = 503 }, SLOW, SLOW, SLOW, SLOW, SLOW }, { on_event = function()
+        if armed then error "no" end
+      end })
+      local calls = { client:start("alert_ips", "da1"), client:start("alert_ips", "da2", { budget = 60 }) }
+      for _ = 1, stage do client:step(0.5) end
+      client:pollable()
+      if ending == "cancel" then for _, call in ipairs(calls) do call:cancel() end end
+      if ending == "drop" then calls = {} end
+      if ending == "close" then client:close() end
+      armed = ending == "raise"
+      collect()
+      for _ = 1, 10 do pcall(client.step, client, 60) end
+      for _, call in ipairs(calls) do
+        tostring(call)
+        assert(select("#", call:result()) > 0)
+      end
+    end
+  end
+end
+
+local function bulk()
+  for _, ordered in ipairs{ false, true } do
+    local client = scripted(function(request)
+      return { seconds = 1, status = request.path:find "da7" and 404 or 200, body = EMPTY }
+    end)
+    local count = 0
+    for _, ips, err in client:each("alert_ips", { "da1", "da2", "da1", "da7" }, { ordered = ordered }) do
+      assert(ips or err)
+      count = count + 1
+    end
+    assert(count == 4)
+    for _ in client:each("alert_ips", { "da1", "da2", "da3" }, { concurrency = 2 }) do
+      for _ in client:each("alert_domains", { "da1", "da2", "da3" }) do count = count + 1 end
+      if count > 8 then break end
+    end
+    raises(function() for _ in client:each("alert_ips", { "da1", "" }) do count = count + 1 end end)
+    collect()
+    local ids = { "da1", "da2", "da7" }
+    for _ in client:each("alert_ips", ids, { stop_on = { not_found = true } }) do count = count + 1 end
+    client:close()
+    for _, _, err in client:each("alert_ips", { "da1" }) do assert(err.kind == "closed") end
+  end
+end
+
 local function closing()
   local client = scripted{ EMPTY }
   client:close()
@@ -353,7 +404,7 @@ local function network()
 
   local function real(changes)
     local all = { base_url = simulator.url, ca_file = simulator.ca_file, token = space.token, proxy = "",
-                  rate_limit = false }
+                  rate_limit = false, http_version = "2" }
     for name, value in pairs(changes or {}) do all[name] = value end
     return mde.client(collects_in_callbacks and with_collections(all) or all)
   end
@@ -378,6 +429,18 @@ local function network()
     fails("json", client:alert_ips(ID))
     space:fault{ delay = 5 }
     fails("timeout", client:alert_ips(ID, { timeout = 0.2, max_attempts = 1 }))
+    local first, second, dropped = client:start("alert_ips", ID), client:start("alert_ips", ID), -- luacheck: ignore
+      client:start("alert_ips", ID)
+    client:step(0.01)
+    client:pollable()
+    first:cancel()
+    dropped = nil -- luacheck: ignore
+    collect()
+    while client:step(10) > 0 do collect() end
+    assert(second:result())
+    for _, ips in client:each("alert_ips", { ID, "da637308392288907382_-880718168", ID }) do assert(ips) end
+    client:start("alert_ips", ID)
+    client:step(0.01)
     client:close()
   end
   fails("tls", real{ base_url = simulator.expired_url }:alert_ips(ID))
@@ -443,7 +506,7 @@ end
 
 local parts = {
   options, successes, failures, arguments, quota, quota_options, private_quotas, quota_files, script_quotas, tokens,
-  events, interruptions, closing,
+  events, interruptions, steps, bulk, closing,
 }
 for _, way in ipairs{ usual, eager, generational, in_callbacks } do go(way, parts) end
 if os.getenv "MDE_SIMULATOR_DIR" then

@@ -1,0 +1,309 @@
+#include "bind/operations.h"
+
+#include "bind/call.h"
+#include "bind/driver.h"
+#include "bind/options.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { STEP_SECONDS_MAX = 1000000 };
+
+/* --- what a call is given --- */
+
+typedef struct call_options {
+  mde_call_limits limits;
+  mde_query query;
+} call_options;
+
+#define CALL_LIMIT(field) (offsetof(call_options, limits) + offsetof(mde_call_limits, field))
+#define QUERY(field) (offsetof(call_options, query) + offsetof(mde_query, field))
+
+enum { COMMON_ROWS = 4, CALL_ROWS_MAX = 10 };
+
+static const option_row common_rows[COMMON_ROWS] = {
+    {"timeout", OPTION_SECONDS, CALL_LIMIT(timeout_ms), 0.001, 86400},
+    {"budget", OPTION_SECONDS, CALL_LIMIT(budget_ms), 0, 1e9},
+    {"max_attempts", OPTION_COUNT, CALL_LIMIT(max_attempts), 1, 100},
+    {"max_body", OPTION_SIZE, CALL_LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
+};
+
+/* The options that this operation takes: the common ones and its OData query. */
+static void list_rows(const mde_operation *operation, option_row rows[CALL_ROWS_MAX])
+{
+  size_t count = COMMON_ROWS;
+  memcpy(rows, common_rows, sizeof common_rows);
+  if (operation->query & MDE_QUERY_FILTER)
+    rows[count++] = (option_row){"filter", OPTION_BYTES, QUERY(filter), 0, 0};
+  if (operation->query & MDE_QUERY_EXPAND)
+    rows[count++] = (option_row){"expand", OPTION_BYTES, QUERY(expand), 0, 0};
+  if (operation->query & MDE_QUERY_TOP)
+    rows[count++] = (option_row){"top", OPTION_NUMBER, QUERY(top), 1, operation->top_max};
+  if (operation->query & MDE_QUERY_SKIP)
+    rows[count++] = (option_row){"skip", OPTION_NUMBER, QUERY(skip), 0, 1e9};
+  if (operation->query != 0)
+    rows[count++] = (option_row){"max_items", OPTION_NUMBER, QUERY(max_items), 1, 1e9};
+  rows[count] = (option_row){NULL, OPTION_END, 0, 0, 0};
+}
+
+static void read_call_options(lua_State *L, int argument, const mde_operation *operation,
+                              call_options *options)
+{
+  option_row rows[CALL_ROWS_MAX];
+  if (lua_isnoneornil(L, argument))
+    return;
+  list_rows(operation, rows);
+  options_read(L, argument, rows, options);
+  options->query.has_skip = options_has(L, argument, "skip");
+}
+
+#define INVALID_ID "an id must not be empty, '.', '..' or hold control characters"
+
+static mde_slice check_segment(lua_State *L, int argument)
+{
+  mde_slice segment;
+  luaL_checktype(L, argument,
+                 LUA_TSTRING); /* a number is not an id that somebody lost the quotes of */
+  segment.data = lua_tolstring(L, argument, &segment.length);
+  if (!mde_uri_segment_valid(segment))
+    luaL_argerror(L, argument, INVALID_ID);
+  return segment;
+}
+
+typedef struct call_arguments {
+  mde_slice segments[MDE_ARGUMENTS_MAX];
+  call_options options;
+} call_arguments;
+
+/* Segments from `first` on, and options behind them; raises for misuse. */
+static void read_arguments(lua_State *L, int first, const Client *client,
+                           const mde_operation *operation, call_arguments *arguments)
+{
+  int count = (int)mde_operation_arguments(operation);
+  memset(arguments, 0, sizeof *arguments);
+  arguments->options.limits = client->limits;
+  for (int i = 0; i < count; i++)
+    arguments->segments[i] = check_segment(L, first + i);
+  read_call_options(L, first + count, operation, &arguments->options);
+  lua_settop(L, first + count);
+}
+
+/* Pushes the call. */
+static void push_call(lua_State *L, Client *client, const mde_operation *operation,
+                      const call_arguments *arguments)
+{
+  call_push(L, 1, operation, &arguments->options.limits, arguments->segments,
+            &arguments->options.query);
+  client->stats.calls++;
+}
+
+/* --- blocking --- */
+
+/* A method of the operation in its upvalue: client:name(segments... [, options]). */
+static int operation_call(lua_State *L)
+{
+  const mde_operation *operation = lua_touserdata(L, lua_upvalueindex(1));
+  Client *client = client_check_idle(L);
+  call_arguments arguments;
+  read_arguments(L, 2, client, operation, &arguments);
+  if (!client->open)
+    return client_push_closed(L, operation->name);
+  push_call(L, client, operation, &arguments);
+  int call_index = lua_gettop(L);
+  driver_run(L, 1, call_index);
+  return call_push_outcome(L, call_index);
+}
+
+/* --- step by step --- */
+
+static const mde_operation *check_operation(lua_State *L, int argument)
+{
+  size_t length;
+  luaL_checktype(L, argument, LUA_TSTRING);
+  const char *name = lua_tolstring(L, argument, &length);
+  const mde_operation *operation = mde_operation_find(name, length);
+  if (operation == NULL)
+    luaL_argerror(L, argument, lua_pushfstring(L, "there is no operation '%s'", name));
+  return operation;
+}
+
+/* client:start(operation, ...) -> call */
+static int operation_start(lua_State *L)
+{
+  Client *client = client_check_idle(L);
+  const mde_operation *operation = check_operation(L, 2);
+  call_arguments arguments;
+  read_arguments(L, 3, client, operation, &arguments);
+  if (!client->open)
+    return client_push_closed(L, operation->name);
+  push_call(L, client, operation, &arguments);
+  return 1;
+}
+
+static int64_t check_step_ms(lua_State *L, int argument)
+{
+  lua_Number seconds = luaL_optnumber(L, argument, 0);
+  luaL_argcheck(L, seconds >= 0, argument, "seconds, 0 or more, expected");
+  return (int64_t)ceil((double)(seconds < STEP_SECONDS_MAX ? seconds : STEP_SECONDS_MAX) * 1000);
+}
+
+/* client:step([seconds]) -> number of calls not finished */
+static int operation_step(lua_State *L)
+{
+  const Client *client = client_check_idle(L);
+  int64_t most_ms = check_step_ms(L, 2);
+  if (!client->open)
+    return client_push_closed(L, "step");
+  driver_step(L, 1, most_ms);
+  lua_pushinteger(L, (lua_Integer)client->unfinished);
+  return 1;
+}
+
+static void push_watched(lua_State *L, const mde_ready *watched)
+{
+  static const char *const names[] = {"", "r", "w", "rw"};
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, watched->fd);
+  lua_setfield(L, -2, "fd");
+  lua_pushstring(L, names[watched->events & (MDE_WATCH_READ | MDE_WATCH_WRITE)]);
+  lua_setfield(L, -2, "events");
+}
+
+/* client:pollable() -> { { fd =, events = }, ... }, seconds or nil */
+static int operation_pollable(lua_State *L)
+{
+  Client *client = client_check_idle(L);
+  mde_ready list[MDE_WATCH_READY_MAX];
+  if (!client->open)
+    return client_push_closed(L, "pollable");
+  size_t count =
+      client->scripted ? 0 : mde_transport_watched(client->transport, list, MDE_WATCH_READY_MAX);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count && i < MDE_WATCH_READY_MAX; i++) {
+    push_watched(L, &list[i]);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  int64_t due_ms = driver_due_ms(client);
+  if (due_ms == MDE_TIME_NEVER)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, (lua_Number)due_ms / 1000);
+  return 2;
+}
+
+/* --- for mde/each.lua --- */
+
+static const option_row each_rows[] = {{"concurrency", OPTION_ANY, 0, 0, 0},
+                                       {"ordered", OPTION_ANY, 0, 0, 0},
+                                       {"stop_on", OPTION_ANY, 0, 0, 0},
+                                       {NULL, OPTION_END, 0, 0, 0}};
+
+/* (operation, options): raises for what is neither the operation's nor one of each's own. */
+static int each_options(lua_State *L)
+{
+  option_row rows[CALL_ROWS_MAX + sizeof each_rows / sizeof each_rows[0]];
+  call_options options = {0};
+  size_t count = 0;
+  list_rows(check_operation(L, 1), rows);
+  while (rows[count].name != NULL)
+    count++;
+  memcpy(&rows[count], each_rows, sizeof each_rows);
+  options_read(L, 2, rows, &options);
+  return 0;
+}
+
+/* An id is no argument of a function that the script called: without this the message names none. */
+static void check_each_id(lua_State *L, int index)
+{
+  mde_slice id = {0};
+  if (lua_type(L, index) == LUA_TSTRING)
+    id.data = lua_tolstring(L, index, &id.length);
+  if (id.data != NULL && mde_uri_segment_valid(id))
+    return;
+  if (id.data != NULL)
+    lua_pushfstring(L, "bad argument #2 to 'each' (%s)", INVALID_ID);
+  else
+    lua_pushfstring(L, "bad argument #2 to 'each' (an id is a string, got %s)",
+                    luaL_typename(L, index));
+  lua_error(L);
+}
+
+/* (client, operation, id, options, queue) -> call, which is appended to the queue when it is done */
+static int each_start(lua_State *L)
+{
+  lua_settop(L, 5);
+  check_each_id(L, 3);
+  lua_pushcfunction(L, operation_start);
+  for (int i = 1; i <= 4; i++)
+    lua_pushvalue(L, i);
+  lua_call(L, 4, 2);
+  if (lua_isnil(L, -2))
+    return 2;
+  lua_pop(L, 1);
+  compat_getuservalue(L, -1);
+  lua_pushvalue(L, 5);
+  lua_rawseti(L, -2, CALL_QUEUE);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* (client): puts on the wire what was started. */
+static int each_kick(lua_State *L)
+{
+  if (client_check_idle(L)->open)
+    driver_kick(L, 1);
+  return 0;
+}
+
+/* (client [, concurrency]) -> concurrency: the client's, which is raised to what is asked for */
+static int each_concurrency(lua_State *L)
+{
+  Client *client = client_check_idle(L);
+  lua_Integer wanted = luaL_optinteger(L, 2, (lua_Integer)client->concurrency);
+  if (wanted > (lua_Integer)client->concurrency)
+    client->concurrency = (uint32_t)wanted;
+  lua_pushinteger(L, wanted);
+  return 1;
+}
+
+/* (operation) -> whether its first argument, and only that, is an id */
+static int each_fits(lua_State *L)
+{
+  lua_pushboolean(L, mde_operation_arguments(check_operation(L, 1)) == 1);
+  return 1;
+}
+
+/* client:each(operation, ids [, options]): in Lua, which may yield where this may not. */
+static int operation_each(lua_State *L)
+{
+  static const luaL_Reg steps[] = {
+      {"start", each_start}, {"kick", each_kick},       {"concurrency", each_concurrency},
+      {"fits", each_fits},   {"options", each_options}, {NULL, NULL}};
+  client_check_idle(L);
+  lua_settop(L, 4);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mde.each");
+  lua_call(L, 1, 1);
+  lua_insert(L, 1);
+  lua_newtable(L);
+  compat_setfuncs(L, steps);
+  lua_call(L, 5, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* --- registering --- */
+
+void operations_register(lua_State *L)
+{
+  static const luaL_Reg methods[] = {{"start", operation_start},
+                                     {"step", operation_step},
+                                     {"pollable", operation_pollable},
+                                     {"each", operation_each},
+                                     {NULL, NULL}};
+  compat_setfuncs(L, methods);
+  for (size_t i = 0; i < mde_operation_count; i++) {
+    lua_pushlightuserdata(L, (void *)(size_t)&mde_operations[i]);
+    lua_pushcclosure(L, operation_call, 1);
+    lua_setfield(L, -2, mde_operations[i].name);
+  }
+}
