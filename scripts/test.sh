@@ -138,7 +138,7 @@ sanitize() { # part: addresses, undefined behaviour and leaks
   check sanitize-build make_quietly $flags all build-unit LUA=lua5.4 CC="$compiler"
   MDE_SCHEDULES=1000 run_unit sanitize-unit "$variant-sanitized"
   sanitized_interpreter "$folder" "$compiler"
-  run_busted sanitize-lua5.4 "$PWD/$folder/lua5.4" "$folder" '--exclude-tags=timing,schedules,real%-memory,as%-built'
+  run_busted sanitize-lua5.4 "$PWD/$folder/lua5.4" "$folder" '--exclude-tags=timing,schedules,examples,real%-memory,as%-built'
 }
 
 valgrind() { # part:

@@ -1,6 +1,10 @@
 -- Files of quotas that must not be trusted: which are refused, and what becomes of one that is removed, cut off or
 -- scribbled over, in use or not. Never a crash, and never an empty file: it is full for one longest window, or refused
 -- with what to do.
+
+-- It is C that reads the file: the reference and the JIT are enough.
+if _VERSION ~= "Lua 5.4" and not rawget(_G, "jit") then return end
+
 local dice_of = require "spec.support.dice"
 local peer = require "spec.support.peer"
 local quota_files = require "spec.support.quota_files"
