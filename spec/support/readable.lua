@@ -10,6 +10,7 @@ local modes = { r = "r", w = "w", rw = "rw" }
 
 function readable.wait(list, seconds)
   local ready, over, handles = false, false, {}
+  uv.update_time() -- the loop may not have run for longer than the timer is to take
   local timer = uv.new_timer()
   timer:start(math.ceil(seconds * 1000), 0, function() over = true end)
   for i, one in ipairs(list) do
