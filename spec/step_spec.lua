@@ -45,6 +45,11 @@ local function finish(client)
   return steps
 end
 
+--- However many steps that takes.
+local function finish_all(client)
+  while client:step(60) > 0 do end
+end
+
 local function paths(client)
   local list = {}
   for i, request in ipairs(testing.requests(client)) do list[i] = request.path:match "/alerts/([^/?]+)" end
@@ -339,6 +344,48 @@ describe("client:step", function()
     assert.equal("timeout", select(2, calls[3]:result()).kind)
     assert.equal(0, select(2, calls[3]:result()).attempts)
     assert.equal(3, scripted.rounded(testing.now() - now))
+  end)
+
+  it("ends each call that never had a place when its own budget is over", function()
+    local client = scripted.client(slow(100), { concurrency = 1 })
+    client:start("alert_ips", "first")
+    local now, calls = testing.now(), {}
+    for i, budget in ipairs{ 7, 3, 50, 3 } do calls[i] = client:start("alert_ips", "da" .. i, { budget = budget }) end
+    local ends = {}
+    for _ = 1, 10 do
+      client:step(1)
+      for i, call in ipairs(calls) do
+        ends[i] = ends[i] or (call:done() and scripted.rounded(testing.now() - now) or nil)
+      end
+    end
+    assert.same({ 7, 3, nil, 3 }, ends)
+    assert.equal("timeout", select(2, calls[1]:result()).kind)
+    assert.same({ "first" }, paths(client))
+    assert.equal(20, scripted.rounded(select(2, client:pollable()))) -- the first one's timeout
+  end)
+
+  it("lets no newcomer overtake those that wait for a place", function()
+    local client = scripted.client(slow(1), { concurrency = 2 })
+    start_many(client, 5)
+    client:step(60)
+    client:start("alert_ips", "late")
+    client:start("alert_ips", "later")
+    finish(client)
+    assert.same({ "da1", "da2", "da3", "da4", "da5", "late", "later" }, paths(client))
+  end)
+
+  it("costs no more for a call among many that wait for a place #timing", function()
+    local function cost(count)
+      local client = testing.client{ token = "token", answers = slow(0.001), rate_limit = false }
+      collectgarbage()
+      local began = os.clock()
+      start_many(client, count)
+      finish_all(client)
+      return (os.clock() - began) / count
+    end
+    local few, many = math.huge, math.huge
+    for _ = 1, 5 do few, many = math.min(few, cost(500)), math.min(many, cost(8000)) end
+    assert.is_true(many < 4 * few, ("%.1f us among 500, %.1f among 8000"):format(few * 1e6, many * 1e6))
   end)
 
   it("does not turn in circles while all wait for quota", function()

@@ -17,14 +17,14 @@ static bool is_object(const mde_buffer *body)
   return text[strspn(text, " \t\r\n")] == '{';
 }
 
-/* The body as a Lua table on top, or false. The C copy goes first: a page can be large. */
+/* The body as a Lua table on top, or false. A large C copy goes first. */
 static bool push_body(lua_State *L, Call *call)
 {
   char reason[JSON_REASON_MAX + 1];
   mde_buffer *body = &call->core.response.body;
   bool object = is_object(body);
   lua_pushlstring(L, mde_buffer_text(body), body->length);
-  mde_buffer_free(body);
+  mde_buffer_trim(body, MDE_BODY_KEPT_MAX);
   if (!json_decode(L, reason)) {
     refuse(call, reason);
     return false;

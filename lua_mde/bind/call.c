@@ -38,6 +38,14 @@ void call_move(Call *call, CallList *list)
 
 /* --- ending --- */
 
+void call_give_back(Call *call)
+{
+  if (call->own)
+    mde_call_rest(&call->core);
+  else
+    mde_call_free(&call->core);
+}
+
 /* Takes it off the wire and gives the slot back or counts it, as the wire has it. */
 static void withdraw(Call *call)
 {
@@ -109,18 +117,19 @@ static void register_linked(lua_State *L, int client_index, int call_index)
   lua_pop(L, 2);
 }
 
-static void address(lua_State *L, Call *call, const mde_slice *segments, const mde_query *query)
+static void address(lua_State *L, Call *call, const Client *client, const mde_slice *segments,
+                    const mde_query *query)
 {
-  mde_status status = mde_paging_first(&call->core.paging, &call->client->base,
-                                       call->core.operation, segments, query);
+  mde_status status =
+      mde_paging_first(&call->core.paging, &client->base, call->core.operation, segments, query);
   if (status == MDE_TOO_LARGE)
     luaL_error(L, "%s: the arguments make an address that is too long", call->core.operation->name);
   if (status == MDE_NO_MEMORY)
     luaL_error(L, "not enough memory");
 }
 
-Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
-                const mde_call_limits *limits, const mde_slice *segments, const mde_query *query)
+static Call *push_new(lua_State *L, int client_index, const mde_operation *operation,
+                      const mde_call_limits *limits)
 {
   Client *client = lua_touserdata(L, client_index);
   Call *call = compat_newuserdata(L, sizeof *call);
@@ -131,11 +140,79 @@ Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
   lua_setmetatable(L, -2);
   set_uservalue(L, lua_gettop(L), client_index);
   register_linked(L, client_index, lua_gettop(L));
-  call->client = client;
-  put_in(call, &client->active);
-  client->unfinished++;
-  address(L, call, segments, query);
   return call;
+}
+
+static void set_off(Client *client, Call *call)
+{
+  call->client = client;
+  put_in(call, &client->queued);
+  if (call->core.deadline_ms < client->queued_deadline_ms)
+    client->queued_deadline_ms = call->core.deadline_ms;
+  client->unfinished++;
+  client->stats.calls++;
+}
+
+Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
+                const mde_call_limits *limits, const mde_slice *segments, const mde_query *query)
+{
+  Client *client = lua_touserdata(L, client_index);
+  Call *call = push_new(L, client_index, operation, limits);
+  address(L, call, client, segments, query);
+  set_off(client, call);
+  return call;
+}
+
+/* --- the client's own --- */
+
+/* The client's user value is on top; the call is then above it. */
+static Call *push_first_own(lua_State *L, int client_index, const mde_operation *operation,
+                            const mde_call_limits *limits)
+{
+  Call *call = push_new(L, client_index, operation, limits);
+  call->own = true;
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, CLIENT_OWN_CALL);
+  return call;
+}
+
+static void reuse(Call *call, const Client *client, const mde_operation *operation,
+                  const mde_call_limits *limits)
+{
+  call_detach(call); /* it is, unless the last one ended in an unforeseen way */
+  mde_call_again(&call->core, operation, limits, client_now_ms(client));
+  call->stepped = call->awaits_slot = call->cancel_asked = false;
+}
+
+Call *call_push_own(lua_State *L, int client_index, const mde_operation *operation,
+                    const mde_call_limits *limits, const mde_slice *segments,
+                    const mde_query *query)
+{
+  Client *client = lua_touserdata(L, client_index);
+  compat_getuservalue(L, client_index);
+  lua_getfield(L, -1, CLIENT_OWN_CALL);
+  Call *call = lua_touserdata(L, -1);
+  if (call != NULL) {
+    reuse(call, client, operation, limits);
+  } else {
+    lua_pop(L, 1);
+    call = push_first_own(L, client_index, operation, limits);
+  }
+  lua_remove(L, -2);
+  address(L, call, client, segments, query);
+  set_off(client, call);
+  return call;
+}
+
+void call_forget(lua_State *L, int call_index)
+{
+  static const int fields[] = {CALL_RESULT, CALL_SLOT, CALL_ERROR};
+  compat_getuservalue(L, call_index);
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, fields[i]);
+  }
+  lua_pop(L, 1);
 }
 
 /* --- what came of it --- */
@@ -161,7 +238,7 @@ static int push_error(lua_State *L, int call_index, int kept)
   error_push(L, call, client);
   lua_pushvalue(L, -1);
   lua_rawseti(L, kept, CALL_ERROR);
-  mde_call_free(&call->core);
+  call_give_back(call);
   return 2;
 }
 

@@ -17,6 +17,7 @@ typedef struct Call {
   Client *client; /* NULL once detached */
   struct Call *next, **link;
   CallList *list;         /* of the client, that it is in */
+  bool own;               /* its client's, of the blocking methods: used again */
   bool stepped;           /* as far as it goes by itself: something else must move */
   bool awaits_slot;       /* of a quota that is all in flight */
   bool cancel_asked;      /* by a callback while the driver handles it */
@@ -33,6 +34,16 @@ typedef struct Call {
  * and for an address that is too long. */
 Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
                 const mde_call_limits *limits, const mde_slice *segments, const mde_query *query);
+
+/* Likewise, but the client's own, which no script gets to see: made once, and used for each blocking
+ * method. When its outcome has been pushed: call_forget(). */
+Call *call_push_own(lua_State *L, int client_index, const mde_operation *operation,
+                    const mde_call_limits *limits, const mde_slice *segments,
+                    const mde_query *query);
+void call_forget(lua_State *L, int call_index);
+
+/* Gives its memory back, unless it is to be used again. */
+void call_give_back(Call *call);
 
 /* Moves it between its client's lists, behind all others. */
 void call_move(Call *call, CallList *list);

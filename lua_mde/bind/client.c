@@ -234,6 +234,8 @@ static Client *push_zeroed(lua_State *L)
 {
   Client *client = compat_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
+  client->queued.end = &client->queued.first;
+  client->queued_deadline_ms = MDE_TIME_NEVER;
   client->active.end = &client->active.first;
   client->flying.end = &client->flying.first;
   luaL_getmetatable(L, CLIENT_CLASS);
@@ -289,6 +291,7 @@ void client_close(Client *client)
 {
   client->open = false;
   client->close_asked = false;
+  end_calls(&client->queued);
   end_calls(&client->active);
   end_calls(&client->flying);
   mde_transport_close(client->transport);

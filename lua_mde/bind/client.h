@@ -21,6 +21,7 @@
 #define CLIENT_ON_EVENT "on_event" /* the event function */
 #define CLIENT_BASE_URL "base_url" /* its text */
 #define CLIENT_QUOTA "quota"       /* the quota, ours or a script's */
+#define CLIENT_OWN_CALL "own_call" /* of its blocking methods, one after the other */
 #define CLIENT_CALLS "calls"       /* weak: light userdata -> call userdata */
 #define CLIENT_SCRIPT "script"     /* mde.testing's answering function */
 #define CLIENT_CLOCK "clock"       /* mde.testing's clock */
@@ -52,11 +53,13 @@ typedef struct Client {
   mde_clock *clock; /* own_clock, or mde.testing's, which the user value keeps alive */
   mde_clock own_clock;
   uint64_t random_state;
-  double fixed_jitter; /* of mde.testing; negative: the dice */
-  CallList active;     /* not finished, and not on the wire */
-  CallList flying;     /* on the wire */
-  struct Call *cursor; /* of the active ones: whose turn is next */
-  struct Call *turn;   /* whose turn it is */
+  double fixed_jitter;        /* of mde.testing; negative: the dice */
+  CallList queued;            /* not begun: they wait for one of the places in flight */
+  int64_t queued_deadline_ms; /* none of theirs is earlier */
+  CallList active;            /* not finished, and not on the wire */
+  CallList flying;            /* on the wire */
+  struct Call *cursor;        /* of the active ones: whose turn is next */
+  struct Call *turn;          /* whose turn it is */
   struct Call
       *handled; /* by the driver: if a callback cancels it, that waits until the driver may */
   uint32_t unfinished;

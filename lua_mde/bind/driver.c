@@ -159,6 +159,11 @@ static bool take_step(lua_State *L, int client_index, int call_index)
 
 /* --- all calls of a client --- */
 
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+  return a_ms < b_ms ? a_ms : b_ms;
+}
+
 /* Pushes the client's table of calls. From here to the userdata on the stack nothing is allocated, so
  * that no collection can take away a call that is only held by a pointer. */
 static int push_calls(lua_State *L, int client_index)
@@ -202,7 +207,7 @@ static void finish(lua_State *L, int call_index)
   call->client->stats.errors += call->core.need == MDE_CALL_FAILED;
   call_detach(call);
   if (call->core.need == MDE_CALL_DONE)
-    mde_call_free(&call->core);
+    call_give_back(call);
   enqueue(L, call_index);
 }
 
@@ -235,19 +240,53 @@ static void take_turn(lua_State *L, int client_index, int call_index)
   let_go(L, client, call_index);
 }
 
+static bool has_place(const Client *client)
+{
+  return client->queued.first != NULL && client->in_flight < client->concurrency;
+}
+
+/* Those whose time is over end as active ones. This looks at all, but hardly ever. */
+static void expire_queued(Client *client)
+{
+  int64_t now_ms = client_now_ms(client);
+  Call *next;
+  if (now_ms < client->queued_deadline_ms)
+    return;
+  client->queued_deadline_ms = MDE_TIME_NEVER;
+  for (Call *at = client->queued.first; at != NULL; at = next) {
+    next = at->next;
+    if (at->core.deadline_ms <= now_ms)
+      call_move(at, &client->active);
+    else
+      client->queued_deadline_ms = earlier(client->queued_deadline_ms, at->core.deadline_ms);
+  }
+}
+
+static void give_turn(lua_State *L, int client_index, int calls_index, Call *call)
+{
+  if (push_anchor(L, calls_index, call))
+    take_turn(L, client_index, calls_index + 1);
+  lua_settop(L, calls_index);
+}
+
+/* First those that have begun, then as many others as there are places for. */
 static void advance(lua_State *L, int client_index)
 {
   Client *client = lua_touserdata(L, client_index);
   int calls_index = push_calls(L, client_index);
+  expire_queued(client);
   client->cursor = client->active.first;
   while (client->cursor != NULL && is_running(client)) {
     Call *call = client->cursor;
     client->cursor = call->next;
-    if (push_anchor(L, calls_index, call))
-      take_turn(L, client_index, calls_index + 1);
-    lua_settop(L, calls_index);
+    give_turn(L, client_index, calls_index, call);
   }
   client->cursor = NULL;
+  while (has_place(client) && is_running(client)) {
+    Call *call = client->queued.first;
+    call_move(call, &client->active);
+    give_turn(L, client_index, calls_index, call);
+  }
   lua_settop(L, calls_index - 1);
 }
 
@@ -285,18 +324,10 @@ static void harvest(lua_State *L, int client_index)
 /* When the next call's time comes. Those on the wire have their time-outs there. */
 static int64_t earliest_wake_ms(const Client *client)
 {
-  int64_t earliest_ms = MDE_TIME_NEVER;
-  for (const Call *at = client->active.first; at != NULL; at = at->next) {
-    int64_t wake_ms = mde_call_wake_ms(&at->core);
-    if (wake_ms < earliest_ms)
-      earliest_ms = wake_ms;
-  }
+  int64_t earliest_ms = client->queued.first != NULL ? client->queued_deadline_ms : MDE_TIME_NEVER;
+  for (const Call *at = client->active.first; at != NULL; at = at->next)
+    earliest_ms = earlier(earliest_ms, mde_call_wake_ms(&at->core));
   return earliest_ms;
-}
-
-static int64_t earlier(int64_t a_ms, int64_t b_ms)
-{
-  return a_ms < b_ms ? a_ms : b_ms;
 }
 
 /* Until something moves, `limit_ms` (a moment) or, on real time, a slice is over. */
@@ -314,6 +345,8 @@ static void wait(lua_State *L, Client *client, int64_t limit_ms)
 int64_t driver_due_ms(const Client *client)
 {
   int64_t due_ms = earliest_wake_ms(client);
+  if (has_place(client))
+    return 0;
   if (client->scripted)
     due_ms = earlier(due_ms, script_next_ms(client));
   for (const Call *at = client->active.first; at != NULL; at = at->next) {
@@ -438,6 +471,7 @@ void driver_run(lua_State *L, int client_index, int call_index)
   if (protect(L, client_index, run, 2) == 0)
     return;
   call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
+  call_forget(L, call_index);
   lua_error(L);
 }
 

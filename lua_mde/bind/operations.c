@@ -88,15 +88,6 @@ static void read_arguments(lua_State *L, int first, const Client *client,
   lua_settop(L, first + count);
 }
 
-/* Pushes the call. */
-static void push_call(lua_State *L, Client *client, const mde_operation *operation,
-                      const call_arguments *arguments)
-{
-  call_push(L, 1, operation, &arguments->options.limits, arguments->segments,
-            &arguments->options.query);
-  client->stats.calls++;
-}
-
 /* --- blocking --- */
 
 /* A method of the operation in its upvalue: client:name(segments... [, options]). */
@@ -108,10 +99,13 @@ static int operation_call(lua_State *L)
   read_arguments(L, 2, client, operation, &arguments);
   if (!client->open)
     return client_push_closed(L, operation->name);
-  push_call(L, client, operation, &arguments);
+  call_push_own(L, 1, operation, &arguments.options.limits, arguments.segments,
+                &arguments.options.query);
   int call_index = lua_gettop(L);
   driver_run(L, 1, call_index);
-  return call_push_outcome(L, call_index);
+  int count = call_push_outcome(L, call_index);
+  call_forget(L, call_index);
+  return count;
 }
 
 /* --- step by step --- */
@@ -136,7 +130,8 @@ static int operation_start(lua_State *L)
   read_arguments(L, 3, client, operation, &arguments);
   if (!client->open)
     return client_push_closed(L, operation->name);
-  push_call(L, client, operation, &arguments);
+  call_push(L, 1, operation, &arguments.options.limits, arguments.segments,
+            &arguments.options.query);
   return 1;
 }
 

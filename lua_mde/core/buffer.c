@@ -110,6 +110,14 @@ void mde_buffer_reset(mde_buffer *buffer)
   buffer->status = MDE_OK;
 }
 
+void mde_buffer_trim(mde_buffer *buffer, size_t most)
+{
+  if (buffer->capacity > most)
+    mde_buffer_free(buffer);
+  else
+    mde_buffer_reset(buffer);
+}
+
 void mde_buffer_free(mde_buffer *buffer)
 {
   release(buffer);

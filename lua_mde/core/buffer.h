@@ -49,6 +49,9 @@ const char *mde_buffer_text(const mde_buffer *buffer);
 /* Empties it and forgets a failure; the memory is kept for the next use. */
 void mde_buffer_reset(mde_buffer *buffer);
 
+/* Likewise, but memory of more than `most` bytes is given back. */
+void mde_buffer_trim(mde_buffer *buffer, size_t most);
+
 /* Gives the memory back. Accepts zeroed, used and freed buffers; afterwards it is empty. */
 void mde_buffer_free(mde_buffer *buffer);
 

@@ -7,20 +7,43 @@
 
 enum { TROUBLE_MAX_MS = 120000 };
 
+static void begin(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
+                  int64_t now_ms)
+{
+  call->operation = operation;
+  call->limits = *limits;
+  call->need = MDE_CALL_TOKEN;
+  call->deadline_ms = MDE_TIME_NEVER;
+  call->trouble_ms = MDE_TIME_NEVER;
+  call->wake_ms = now_ms;
+  if (limits->budget_ms < MDE_TIME_NEVER - now_ms)
+    call->deadline_ms = now_ms + limits->budget_ms;
+}
+
 void mde_call_init(mde_call *call, const mde_operation *operation, mde_credential *credential,
                    const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms)
 {
-  *call = (mde_call){.operation = operation,
-                     .credential = credential,
-                     .limits = *limits,
-                     .need = MDE_CALL_TOKEN,
-                     .deadline_ms = MDE_TIME_NEVER,
-                     .trouble_ms = MDE_TIME_NEVER,
-                     .wake_ms = now_ms};
-  if (limits->budget_ms < MDE_TIME_NEVER - now_ms)
-    call->deadline_ms = now_ms + limits->budget_ms;
+  *call = (mde_call){.credential = credential};
   mde_paging_init(&call->paging, memory);
   mde_response_init(&call->response, memory, limits->max_body_bytes);
+  begin(call, operation, limits, now_ms);
+}
+
+void mde_call_rest(mde_call *call)
+{
+  mde_paging_reset(&call->paging);
+  mde_buffer_trim(&call->response.body, MDE_BODY_KEPT_MAX);
+}
+
+void mde_call_again(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
+                    int64_t now_ms)
+{
+  mde_call_rest(call);
+  *call = (mde_call){
+      .credential = call->credential, .paging = call->paging, .response = call->response};
+  mde_response_reset(&call->response);
+  call->response.body.max_bytes = limits->max_body_bytes;
+  begin(call, operation, limits, now_ms);
 }
 
 void mde_call_free(mde_call *call)

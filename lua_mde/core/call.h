@@ -72,6 +72,11 @@ typedef struct mde_call {
  * then made by mde_paging_first(&call->paging, ...). */
 void mde_call_init(mde_call *call, const mde_operation *operation, mde_credential *credential,
                    const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms);
+/* Of a finished call: gives back what memory is large, and keeps the rest for mde_call_again. */
+void mde_call_rest(mde_call *call);
+/* Makes a finished call the next one. */
+void mde_call_again(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
+                    int64_t now_ms);
 /* Accepts zeroed, half-made and freed calls. One in flight must be taken off the wire first. */
 void mde_call_free(mde_call *call);
 

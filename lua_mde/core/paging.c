@@ -2,12 +2,23 @@
 
 #include <string.h>
 
+enum { KEPT_BYTES = 1024 }; /* of each buffer, from call to call: most addresses are shorter */
+
 void mde_paging_init(mde_paging *paging, const mde_memory *memory)
 {
   *paging = (mde_paging){.pages = 0};
   mde_buffer_init(&paging->path, memory, MDE_URL_MAX);
   mde_buffer_init(&paging->url, memory, MDE_URL_MAX);
   mde_buffer_init(&paging->seen, memory, MDE_PAGES_MAX * sizeof(uint64_t));
+}
+
+void mde_paging_reset(mde_paging *paging)
+{
+  mde_buffer_trim(&paging->path, KEPT_BYTES);
+  mde_buffer_trim(&paging->url, KEPT_BYTES);
+  mde_buffer_trim(&paging->seen, KEPT_BYTES);
+  paging->items = 0;
+  paging->pages = 0;
 }
 
 void mde_paging_free(mde_paging *paging)
@@ -36,20 +47,18 @@ static bool seen_before(const mde_paging *paging, uint64_t hash)
   return false;
 }
 
-static mde_paging_verdict remember_address(mde_paging *paging)
+/* Of the page that is left. Most calls have but one, and need not remember any. */
+static bool remember_address(mde_paging *paging)
 {
   uint64_t hash = address_hash(&paging->url);
-  if (seen_before(paging, hash))
+  return mde_buffer_append(&paging->seen, (const char *)&hash, sizeof hash) == MDE_OK;
+}
+
+static mde_paging_verdict check_address(const mde_paging *paging)
+{
+  if (seen_before(paging, address_hash(&paging->url)))
     return MDE_PAGING_CIRCLE;
-  switch (mde_buffer_append(&paging->seen, (const char *)&hash, sizeof hash)) {
-  case MDE_OK:
-    return MDE_PAGING_MORE;
-  case MDE_TOO_LARGE:
-    return MDE_PAGING_TOO_MANY;
-  case MDE_NO_MEMORY:
-    break;
-  }
-  return MDE_PAGING_NO_MEMORY;
+  return paging->pages < MDE_PAGES_MAX ? MDE_PAGING_MORE : MDE_PAGING_TOO_MANY;
 }
 
 /* --- the first page --- */
@@ -85,10 +94,7 @@ mde_status mde_paging_first(mde_paging *paging, const mde_base_url *base,
   mde_buffer_append(&paging->path, base->prefix.data, base->prefix.length);
   mde_uri_path(&paging->path, operation->path, segments, mde_operation_arguments(operation));
   take_query(paging, query);
-  mde_status status = paging->path.status == MDE_OK ? make_url(paging) : paging->path.status;
-  if (status == MDE_OK && remember_address(paging) == MDE_PAGING_NO_MEMORY)
-    status = MDE_NO_MEMORY;
-  return status;
+  return paging->path.status == MDE_OK ? make_url(paging) : paging->path.status;
 }
 
 /* --- the pages after it --- */
@@ -128,7 +134,7 @@ static mde_paging_verdict restore_query(mde_paging *paging)
   case MDE_NO_MEMORY:
     return MDE_PAGING_NO_MEMORY;
   }
-  return remember_address(paging);
+  return check_address(paging);
 }
 
 static mde_paging_verdict follow_link(mde_paging *paging, mde_slice link)
@@ -144,6 +150,20 @@ static mde_paging_verdict follow_link(mde_paging *paging, mde_slice link)
   return MDE_PAGING_NO_MEMORY;
 }
 
+/* With $skip, where a full page names no next one. */
+static mde_paging_verdict skip_on(mde_paging *paging)
+{
+  switch (make_url(paging)) {
+  case MDE_OK:
+    return check_address(paging);
+  case MDE_TOO_LARGE:
+    return MDE_PAGING_MALFORMED; /* a few digits more, and the address is longer than any may be */
+  case MDE_NO_MEMORY:
+    break;
+  }
+  return MDE_PAGING_NO_MEMORY;
+}
+
 mde_paging_verdict mde_paging_next(mde_paging *paging, int64_t items, mde_slice next_link)
 {
   const mde_query *query = &paging->query;
@@ -151,19 +171,11 @@ mde_paging_verdict mde_paging_next(mde_paging *paging, int64_t items, mde_slice 
   paging->items += items;
   if (query->max_items > 0 && paging->items >= query->max_items)
     return MDE_PAGING_END;
-  if (next_link.length > 0)
-    return follow_link(paging, next_link);
-  if (query->top == 0 || items < query->top)
+  if (next_link.length == 0 && (query->top == 0 || items < query->top))
     return MDE_PAGING_END;
-  switch (make_url(paging)) {
-  case MDE_OK:
-    return remember_address(paging);
-  case MDE_TOO_LARGE:
-    return MDE_PAGING_MALFORMED; /* a few digits more, and the address is longer than any may be */
-  case MDE_NO_MEMORY:
-    break;
-  }
-  return MDE_PAGING_NO_MEMORY;
+  if (!remember_address(paging))
+    return MDE_PAGING_NO_MEMORY;
+  return next_link.length > 0 ? follow_link(paging, next_link) : skip_on(paging);
 }
 
 int64_t mde_paging_wanted(const mde_paging *paging, int64_t items)

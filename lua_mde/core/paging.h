@@ -38,13 +38,15 @@ typedef struct mde_paging {
   const mde_base_url *base; /* borrows */
   mde_buffer path;          /* with origin and query, but without $top and $skip */
   mde_buffer url;           /* of the page to ask for */
-  mde_buffer seen;          /* a hash of each page's address */
+  mde_buffer seen;          /* a hash of the address of each page before it */
   mde_query query;
   int64_t items; /* had so far */
   uint32_t pages;
 } mde_paging;
 
 void mde_paging_init(mde_paging *paging, const mde_memory *memory);
+/* Forgets the pages, and keeps what memory they had for the next call's: a little. */
+void mde_paging_reset(mde_paging *paging);
 void mde_paging_free(mde_paging *paging);
 
 /* Makes the first page's address; `segments` fill the path's placeholders. MDE_TOO_LARGE: it would

@@ -14,6 +14,7 @@
 #include "core/window.h"
 
 enum {
+  MDE_BODY_KEPT_MAX = 16384,       /* bytes of memory; an alert is smaller, a page of many is not */
   MDE_HEADER_VALUE_MAX = 63,       /* longer values of the headers below are garbage */
   MDE_RETRY_AFTER_MAX_MS = 3600000 /* the longest window there is; more is clamped to it */
 };

@@ -121,6 +121,23 @@ static void reset_forgets_the_failure_and_keeps_the_memory(void **state)
   assert_int_equal(heap.blocks, 0);
 }
 
+static void trim_keeps_little_memory_and_gives_back_much(void **state)
+{
+  (void)state;
+  test_heap heap = {0};
+  mde_memory memory = test_memory(&heap);
+  mde_buffer buffer;
+  mde_buffer_init(&buffer, &memory, 200);
+  for (size_t most = 63; most <= 64; most++) { /* a buffer's first block has 64 bytes */
+    mde_buffer_append_text(&buffer, "abcde");
+    mde_buffer_trim(&buffer, most);
+    assert_string_equal(mde_buffer_text(&buffer), "");
+    assert_int_equal(buffer.length, 0);
+    assert_int_equal(heap.blocks, most < 64 ? 0 : 1);
+  }
+  mde_buffer_free(&buffer);
+}
+
 static void growing_allocates_seldom(void **state)
 {
   (void)state;
@@ -240,6 +257,7 @@ int main(void)
       cmocka_unit_test(refuses_sizes_that_would_overflow),
       cmocka_unit_test(a_failure_sticks_and_keeps_what_was_there),
       cmocka_unit_test(reset_forgets_the_failure_and_keeps_the_memory),
+      cmocka_unit_test(trim_keeps_little_memory_and_gives_back_much),
       cmocka_unit_test(growing_allocates_seldom),
       cmocka_unit_test(free_accepts_zeroed_fresh_used_and_freed),
       cmocka_unit_test(a_freed_buffer_can_be_used_again),

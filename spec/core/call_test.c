@@ -1110,6 +1110,48 @@ static void a_long_detail_is_cut(void **state)
   world_end(&world);
 }
 
+/* Nothing of the first call is left: not its attempts, its renewed token, its answer or its limits. */
+static void a_finished_call_becomes_the_next_one(void **state)
+{
+  (void)state;
+  static const call_script refused = {.tokens = {"A", "B"}, .answers = {{.status = 401}}};
+  call_world world;
+  mde_call_limits limits = LIMITS;
+  play(&world, &refused, &LIMITS);
+  assert_int_equal(world.call.need, MDE_CALL_FAILED);
+  limits.max_body_bytes = 9;
+  limits.budget_ms = 5000;
+  mde_call_again(&world.call, &world.operation, &limits, world.now_ms);
+  assert_int_equal(world.call.deadline_ms, world.now_ms + 5000);
+  assert_int_equal(world.call.response.body.max_bytes, 9);
+  assert_int_equal(world.call.response.status, 0);
+  world.attempts = world.fetches = 0;
+  assert_int_equal(world_prepare(&world), MDE_OK);
+  world_finish(&world);
+  assert_int_equal(world.call.failure.status, 401);
+  assert_int_equal(world.call.failure.attempts, 2);
+  assert_string_equal(world.url[0], world.url[1]);
+  world_end(&world);
+}
+
+static void at_rest_a_call_holds_little(void **state)
+{
+  (void)state;
+  static const char kib[1024];
+  call_world world = {.heap = {0}};
+  world_start(&world, &(call_script){.string_token = true}, &LIMITS);
+  world_prepare(&world);
+  for (int i = 0; i < 20; i++)
+    mde_buffer_append(&world.call.response.body, kib, sizeof kib);
+  assert_true(world.call.response.body.capacity > MDE_BODY_KEPT_MAX);
+  mde_call_rest(&world.call);
+  assert_int_equal(world.call.response.body.capacity, 0);
+  mde_buffer_append(&world.call.response.body, kib, sizeof kib);
+  mde_call_rest(&world.call);
+  assert_true(world.call.response.body.capacity > 0);
+  world_end(&world);
+}
+
 static void free_accepts_zeroed(void **state)
 {
   (void)state;
@@ -1205,6 +1247,8 @@ int main(void)
       cmocka_unit_test(a_call_can_be_ended_in_every_state),
       cmocka_unit_test(a_finished_call_stays_as_it_is),
       cmocka_unit_test(a_long_detail_is_cut),
+      cmocka_unit_test(a_finished_call_becomes_the_next_one),
+      cmocka_unit_test(at_rest_a_call_holds_little),
       cmocka_unit_test(free_accepts_zeroed),
       cmocka_unit_test(every_allocation_may_fail),
   };

@@ -224,6 +224,31 @@ static void a_link_seen_before_is_a_circle(void **state)
   }
 }
 
+static void the_page_itself_is_a_circle_too(void **state)
+{
+  (void)state;
+  paging_world world;
+  start(&world, (mde_query){0});
+  assert_next(&world, 1, "/api/alerts", MDE_PAGING_CIRCLE);
+  mde_paging_free(&world.paging);
+}
+
+static void reset_forgets_all_pages(void **state)
+{
+  (void)state;
+  paging_world world;
+  start(&world, (mde_query){.top = 2, .skip = 3, .has_skip = true, .max_items = 4});
+  assert_next(&world, 2, "/a", MDE_PAGING_MORE);
+  mde_paging_reset(&world.paging);
+  const mde_query none = {0};
+  mde_paging_first(&world.paging, &world.base, mde_operation_find("alerts", 6), NULL, &none);
+  assert_asks_for(&world, "https://h/api/alerts");
+  assert_next(&world, 9, "/a", MDE_PAGING_MORE);
+  assert_int_equal(mde_paging_wanted(&world.paging, 99), 99);
+  assert_int_equal(world.paging.pages, 1);
+  mde_paging_free(&world.paging);
+}
+
 static void a_link_that_cannot_be_followed_is_malformed(void **state)
 {
   (void)state;
@@ -315,6 +340,8 @@ int main(void)
       cmocka_unit_test(without_a_maximum_every_item_is_wanted),
       cmocka_unit_test(what_a_link_forgets_is_put_back),
       cmocka_unit_test(a_link_seen_before_is_a_circle),
+      cmocka_unit_test(the_page_itself_is_a_circle_too),
+      cmocka_unit_test(reset_forgets_all_pages),
       cmocka_unit_test(a_link_that_cannot_be_followed_is_malformed),
       cmocka_unit_test(a_thousand_pages_are_enough),
       cmocka_unit_test(asking_on_is_bounded_too),
