@@ -53,27 +53,36 @@ end
 local Each = {}
 Each.__index = Each
 
---- The call for an id; one that is under way already serves for the same id again.
-local function entry_of(self, id)
-  local entry = self.under_way[id]
-  if entry then return entry end
-  entry = { id = id, times = 0 }
-  local call, err = self.steps.start(self.client, self.operation, id, self.options, self.queue)
+--- An entry is an id with its call, and then with what came of it. Both are used again for a later id: only this file
+--- sees them.
+local function new_entry(self)
+  local entry = self.spare[#self.spare]
+  if not entry then return { call = false, id = false, times = 0, done = false, value = false, err = false } end
+  self.spare[#self.spare] = nil
+  entry.done = false
+  return entry
+end
+
+--- Sends for an id.
+local function start(self, id)
+  local entry = new_entry(self)
+  entry.id = id
+  local call, err = self.steps.start(self.client, self.operation, id, self.options, self.queue, entry.call)
   if call then
-    entry.call = call
-    self.under_way[id], self.by_call[call] = entry, entry
+    if call ~= entry.call then entry.call, self.by_call[call] = call, entry end
+    self.under_way[id] = entry
     self.flying = self.flying + 1
     self.started = true
   else
-    entry.done, entry.err = true, err -- the client is closed
-    self.ended = true
-    self:add_result(entry)
+    self.ended = true -- the client is closed
+    self:add_result(entry, nil, err)
   end
   return entry
 end
 
+--- An id that is under way already is asked for once.
 local function add_id(self, id)
-  local entry = entry_of(self, id)
+  local entry = self.under_way[id] or start(self, id)
   entry.times = entry.times + 1
   self.open = self.open + 1
   if self.order then
@@ -95,57 +104,63 @@ local function fill(self)
 end
 
 --- What is done goes to where it is handed out from; in order, it only becomes ready there.
-function Each:add_result(entry)
+function Each:add_result(entry, value, err)
+  entry.done, entry.value, entry.err = true, value, err
   if self.order then return end
   self.last = self.last + 1
   self.results[self.last] = entry
 end
 
-local function take_call(self, call)
-  local entry = self.by_call[call]
-  self.by_call[call], self.under_way[entry.id] = nil, nil
+local function take_call(self, entry)
+  self.under_way[entry.id] = nil
   self.flying = self.flying - 1
-  entry.call, entry.done = nil, true
-  entry.value, entry.err = call:result()
-  self:add_result(entry)
+  self:add_result(entry, self.steps.take(entry.call))
 end
 
 --- Calls that have ended since: in the queue; those of a client that was closed are not.
 local function take_finished(self)
   local queue = self.queue
   for i = 1, #queue do
-    take_call(self, queue[i])
+    take_call(self, self.by_call[queue[i]])
     queue[i] = nil
   end
 end
 
 local function take_closed(self)
-  local calls = {}
-  for call in pairs(self.by_call) do
-    if call:done() then calls[#calls + 1] = call end
+  local ended = {}
+  for _, entry in pairs(self.under_way) do
+    if entry.call:done() then ended[#ended + 1] = entry end
   end
-  for _, call in ipairs(calls) do take_call(self, call) end
+  for _, entry in ipairs(ended) do take_call(self, entry) end
 end
 
---- The next one to be handed out, if it is done.
-local function ready(self)
+--- Takes the first one from its list, which begins anew when it is empty.
+local function drop_first(self, list)
+  list[self.first] = nil
+  if self.first == self.last then self.first, self.last = 1, 0 else self.first = self.first + 1 end
+end
+
+--- The next id to be handed out, if it is done, with its value and error.
+local function take_ready(self)
   local list = self.order or self.results
   local entry = list[self.first]
   if not entry or not entry.done then return nil end
-  if self.order or entry.times == 1 then
-    list[self.first] = nil
-    self.first = self.first + 1
-  end
+  local id, value, err = entry.id, entry.value, entry.err
   entry.times = entry.times - 1
   self.open = self.open - 1
-  return entry
+  if self.order or entry.times == 0 then drop_first(self, list) end
+  if entry.times == 0 then
+    entry.value, entry.err = false, false
+    self.spare[#self.spare + 1] = entry
+  end
+  return id, value, err
 end
 
 --- Nothing more is sent; what is in flight is cancelled.
 local function stop(self)
   self.ended, self.stopped = true, true
-  for call in pairs(self.by_call) do call:cancel() end
-  self.by_call, self.under_way, self.flying = {}, {}, 0
+  for _, entry in pairs(self.under_way) do entry.call:cancel() end
+  self.by_call, self.under_way, self.spare, self.flying = {}, {}, {}, 0
 end
 
 local function stops(self, err)
@@ -162,10 +177,10 @@ local function next_result(self)
   while not self.stopped do
     fill(self)
     take_finished(self)
-    local entry = ready(self)
-    if entry then
-      if entry.err and stops(self, entry.err) then stop(self) end
-      return entry.id, entry.value, entry.err
+    local id, value, err = take_ready(self)
+    if id then
+      if err and stops(self, err) then stop(self) end
+      return id, value, err
     end
     if self.flying == 0 then return nil end
     wait(self)
@@ -185,6 +200,7 @@ local function new(client, operation, ids, options, steps)
     queue = {},     -- calls that are done, from the module
     under_way = {}, -- id -> entry
     by_call = {},   -- call -> entry
+    spare = {},     -- entries that serve again
     flying = 0,     -- entries under way
     open = 0,       -- ids that were taken and not handed out
     results = {}, order = own.ordered and {} or nil, first = 1, last = 0,

@@ -40,7 +40,7 @@ void call_move(Call *call, CallList *list)
 
 void call_give_back(Call *call)
 {
-  if (call->own)
+  if (call->serves_again)
     mde_call_rest(&call->core);
   else
     mde_call_free(&call->core);
@@ -117,34 +117,19 @@ static void register_linked(lua_State *L, int client_index, int call_index)
   lua_pop(L, 2);
 }
 
-static void address(lua_State *L, Call *call, const Client *client, const mde_slice *segments,
-                    const mde_query *query)
+static void address(lua_State *L, Call *call, const Client *client, const call_order *order)
 {
-  mde_status status =
-      mde_paging_first(&call->core.paging, &client->base, call->core.operation, segments, query);
+  mde_status status = mde_paging_first(&call->core.paging, &client->base, order->operation,
+                                       order->segments, &order->query);
   if (status == MDE_TOO_LARGE)
-    luaL_error(L, "%s: the arguments make an address that is too long", call->core.operation->name);
+    luaL_error(L, "%s: the arguments make an address that is too long", order->operation->name);
   if (status == MDE_NO_MEMORY)
     luaL_error(L, "not enough memory");
 }
 
-static Call *push_new(lua_State *L, int client_index, const mde_operation *operation,
-                      const mde_call_limits *limits)
+static void set_off(lua_State *L, Call *call, Client *client, const call_order *order)
 {
-  Client *client = lua_touserdata(L, client_index);
-  Call *call = compat_newuserdata(L, sizeof *call);
-  memset(call, 0, sizeof *call);
-  mde_call_init(&call->core, operation, &client->credential, limits, &mde_memory_system,
-                client_now_ms(client));
-  luaL_getmetatable(L, CALL_CLASS);
-  lua_setmetatable(L, -2);
-  set_uservalue(L, lua_gettop(L), client_index);
-  register_linked(L, client_index, lua_gettop(L));
-  return call;
-}
-
-static void set_off(Client *client, Call *call)
-{
+  address(L, call, client, order);
   call->client = client;
   put_in(call, &client->queued);
   if (call->core.deadline_ms < client->queued_deadline_ms)
@@ -153,54 +138,53 @@ static void set_off(Client *client, Call *call)
   client->stats.calls++;
 }
 
-Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
-                const mde_call_limits *limits, const mde_slice *segments, const mde_query *query)
+Call *call_push(lua_State *L, int client_index, const call_order *order)
 {
   Client *client = lua_touserdata(L, client_index);
-  Call *call = push_new(L, client_index, operation, limits);
-  address(L, call, client, segments, query);
-  set_off(client, call);
+  Call *call = compat_newuserdata(L, sizeof *call);
+  memset(call, 0, sizeof *call);
+  mde_call_init(&call->core, order->operation, &client->credential, &order->limits,
+                &mde_memory_system, client_now_ms(client));
+  luaL_getmetatable(L, CALL_CLASS);
+  lua_setmetatable(L, -2);
+  set_uservalue(L, lua_gettop(L), client_index);
+  register_linked(L, client_index, lua_gettop(L));
+  set_off(L, call, client, order);
   return call;
 }
 
-/* --- the client's own --- */
+/* --- again --- */
+
+void call_restart(lua_State *L, Call *call, Client *client, const call_order *order)
+{
+  call_detach(call); /* it is, unless the last one ended in an unforeseen way */
+  mde_call_again(&call->core, order->operation, &order->limits, client_now_ms(client));
+  call->stepped = call->awaits_slot = call->cancel_asked = false;
+  set_off(L, call, client, order);
+}
 
 /* The client's user value is on top; the call is then above it. */
-static Call *push_first_own(lua_State *L, int client_index, const mde_operation *operation,
-                            const mde_call_limits *limits)
+static Call *push_first_own(lua_State *L, int client_index, const call_order *order)
 {
-  Call *call = push_new(L, client_index, operation, limits);
-  call->own = true;
+  Call *call = call_push(L, client_index, order);
+  call->serves_again = true;
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, CLIENT_OWN_CALL);
   return call;
 }
 
-static void reuse(Call *call, const Client *client, const mde_operation *operation,
-                  const mde_call_limits *limits)
+Call *call_push_own(lua_State *L, int client_index, const call_order *order)
 {
-  call_detach(call); /* it is, unless the last one ended in an unforeseen way */
-  mde_call_again(&call->core, operation, limits, client_now_ms(client));
-  call->stepped = call->awaits_slot = call->cancel_asked = false;
-}
-
-Call *call_push_own(lua_State *L, int client_index, const mde_operation *operation,
-                    const mde_call_limits *limits, const mde_slice *segments,
-                    const mde_query *query)
-{
-  Client *client = lua_touserdata(L, client_index);
   compat_getuservalue(L, client_index);
   lua_getfield(L, -1, CLIENT_OWN_CALL);
   Call *call = lua_touserdata(L, -1);
   if (call != NULL) {
-    reuse(call, client, operation, limits);
+    call_restart(L, call, lua_touserdata(L, client_index), order);
   } else {
     lua_pop(L, 1);
-    call = push_first_own(L, client_index, operation, limits);
+    call = push_first_own(L, client_index, order);
   }
   lua_remove(L, -2);
-  address(L, call, client, segments, query);
-  set_off(client, call);
   return call;
 }
 

@@ -17,7 +17,7 @@ typedef struct Call {
   Client *client; /* NULL once detached */
   struct Call *next, **link;
   CallList *list;         /* of the client, that it is in */
-  bool own;               /* its client's, of the blocking methods: used again */
+  bool serves_again;      /* no script sees it, and its memory is for the next one */
   bool stepped;           /* as far as it goes by itself: something else must move */
   bool awaits_slot;       /* of a quota that is all in flight */
   bool cancel_asked;      /* by a callback while the driver handles it */
@@ -30,16 +30,25 @@ typedef struct Call {
   mde_outcome scripted;
 } Call;
 
-/* Pushes a new call of the client at `client_index`, linked and ready to be driven. Raises for memory,
- * and for an address that is too long. */
-Call *call_push(lua_State *L, int client_index, const mde_operation *operation,
-                const mde_call_limits *limits, const mde_slice *segments, const mde_query *query);
+/* What is to be called for. Slices are borrowed until the call has been made. */
+typedef struct call_order {
+  const mde_operation *operation;
+  mde_slice segments[MDE_ARGUMENTS_MAX];
+  mde_call_limits limits;
+  mde_query query;
+} call_order;
 
-/* Likewise, but the client's own, which no script gets to see: made once, and used for each blocking
- * method. When its outcome has been pushed: call_forget(). */
-Call *call_push_own(lua_State *L, int client_index, const mde_operation *operation,
-                    const mde_call_limits *limits, const mde_slice *segments,
-                    const mde_query *query);
+/* Pushes a new call of the client at `client_index`, linked and ready to be driven. Raises for memory,
+ * and for an address that is too long; so do the next two. */
+Call *call_push(lua_State *L, int client_index, const call_order *order);
+
+/* Makes a call the next one. It must serve again, and its outcome must have been forgotten. */
+void call_restart(lua_State *L, Call *call, Client *client, const call_order *order);
+
+/* Pushes the client's own, of the blocking methods: made once, and restarted for each. */
+Call *call_push_own(lua_State *L, int client_index, const call_order *order);
+
+/* Lets go of what came of a call: for one that serves again, when it has been handed out. */
 void call_forget(lua_State *L, int call_index);
 
 /* Gives its memory back, unless it is to be used again. */

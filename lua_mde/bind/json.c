@@ -2,6 +2,7 @@
 
 #include "bind/interrupt.h"
 
+#include <langinfo.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,8 +72,8 @@ static bool decode(lua_State *L)
   return interrupt_pcall(L, 1, 1);
 }
 
-/* lua-cjson notes the locale's decimal point when an instance is made, for the whole process; if
- * the locale has changed since, 0.5 cannot be read any more. */
+/* lua-cjson notes the locale's decimal point when an instance is made, for the whole process. If the
+ * locale has changed since, 0.5 cannot be read any more. */
 static bool reads_numbers(lua_State *L)
 {
   lua_pushliteral(L, "0.5");
@@ -81,14 +82,16 @@ static bool reads_numbers(lua_State *L)
   return ok;
 }
 
-static void heed_locale(lua_State *L)
+/* True if that was needed. */
+static bool heed_locale(lua_State *L)
 {
   if (reads_numbers(L))
-    return;
+    return false;
   push_kept(L, &new_key);
   if (lua_pcall(L, 0, 1, 0) != 0)
     lua_error(L);
   lua_pop(L, 1);
+  return true;
 }
 
 /* lua-cjson takes a NUL byte for the end, whatever comes after it. */
@@ -99,20 +102,45 @@ static bool holds_nul(lua_State *L)
   return memchr(text, '\0', length) != NULL;
 }
 
+/* Pushes what the string on top stands for (true), or an error (false). */
+static bool decode_copy(lua_State *L)
+{
+  lua_pushvalue(L, -1);
+  return decode(L);
+}
+
+static bool has_decimal_comma(void)
+{
+  return strcmp(nl_langinfo(RADIXCHAR), ".") != 0;
+}
+
+/* Likewise, whatever locale is or was set. Where it has a comma, lua-cjson may take [1,5] for [1.5];
+ * else it can only refuse what is right, and need not be asked before. */
+static bool decode_anywhere(lua_State *L)
+{
+  if (has_decimal_comma())
+    heed_locale(L);
+  if (decode_copy(L))
+    return true;
+  if (!heed_locale(L))
+    return false;
+  lua_pop(L, 1);
+  return decode_copy(L);
+}
+
 bool json_decode(lua_State *L, char *reason)
 {
   luaL_checkstack(L, 6, "JSON");
-  heed_locale(L);
   if (holds_nul(L)) {
-    lua_pop(L, 1);
     lua_pushliteral(L, "a NUL byte");
-  } else if (decode(L) && !lua_isnil(L, -1)) {
+  } else if (decode_anywhere(L) && !lua_isnil(L, -1)) {
+    lua_remove(L, -2);
     return true;
   }
   const char *words = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no value";
   if (strstr(words, "not enough memory") != NULL)
     lua_error(L);
   snprintf(reason, JSON_REASON_MAX + 1, "%s", words);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
   return false;
 }

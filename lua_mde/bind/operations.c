@@ -11,13 +11,8 @@ enum { STEP_SECONDS_MAX = 1000000 };
 
 /* --- what a call is given --- */
 
-typedef struct call_options {
-  mde_call_limits limits;
-  mde_query query;
-} call_options;
-
-#define CALL_LIMIT(field) (offsetof(call_options, limits) + offsetof(mde_call_limits, field))
-#define QUERY(field) (offsetof(call_options, query) + offsetof(mde_query, field))
+#define CALL_LIMIT(field) (offsetof(call_order, limits) + offsetof(mde_call_limits, field))
+#define QUERY(field) (offsetof(call_order, query) + offsetof(mde_query, field))
 
 enum { COMMON_ROWS = 4, CALL_ROWS_MAX = 10 };
 
@@ -46,15 +41,14 @@ static void list_rows(const mde_operation *operation, option_row rows[CALL_ROWS_
   rows[count] = (option_row){NULL, OPTION_END, 0, 0, 0};
 }
 
-static void read_call_options(lua_State *L, int argument, const mde_operation *operation,
-                              call_options *options)
+static void read_call_options(lua_State *L, int argument, call_order *order)
 {
   option_row rows[CALL_ROWS_MAX];
   if (lua_isnoneornil(L, argument))
     return;
-  list_rows(operation, rows);
-  options_read(L, argument, rows, options);
-  options->query.has_skip = options_has(L, argument, "skip");
+  list_rows(order->operation, rows);
+  options_read(L, argument, rows, order);
+  order->query.has_skip = options_has(L, argument, "skip");
 }
 
 #define INVALID_ID "an id must not be empty, '.', '..' or hold control characters"
@@ -70,22 +64,15 @@ static mde_slice check_segment(lua_State *L, int argument)
   return segment;
 }
 
-typedef struct call_arguments {
-  mde_slice segments[MDE_ARGUMENTS_MAX];
-  call_options options;
-} call_arguments;
-
 /* Segments from `first` on, and options behind them; raises for misuse. */
-static void read_arguments(lua_State *L, int first, const Client *client,
-                           const mde_operation *operation, call_arguments *arguments)
+static void read_order(lua_State *L, int first, const Client *client,
+                       const mde_operation *operation, call_order *order)
 {
   int count = (int)mde_operation_arguments(operation);
-  memset(arguments, 0, sizeof *arguments);
-  arguments->options.limits = client->limits;
+  *order = (call_order){.operation = operation, .limits = client->limits};
   for (int i = 0; i < count; i++)
-    arguments->segments[i] = check_segment(L, first + i);
-  read_call_options(L, first + count, operation, &arguments->options);
-  lua_settop(L, first + count);
+    order->segments[i] = check_segment(L, first + i);
+  read_call_options(L, first + count, order);
 }
 
 /* --- blocking --- */
@@ -95,12 +82,11 @@ static int operation_call(lua_State *L)
 {
   const mde_operation *operation = lua_touserdata(L, lua_upvalueindex(1));
   Client *client = client_check_idle(L);
-  call_arguments arguments;
-  read_arguments(L, 2, client, operation, &arguments);
+  call_order order;
+  read_order(L, 2, client, operation, &order);
   if (!client->open)
     return client_push_closed(L, operation->name);
-  call_push_own(L, 1, operation, &arguments.options.limits, arguments.segments,
-                &arguments.options.query);
+  call_push_own(L, 1, &order);
   int call_index = lua_gettop(L);
   driver_run(L, 1, call_index);
   int count = call_push_outcome(L, call_index);
@@ -126,12 +112,11 @@ static int operation_start(lua_State *L)
 {
   Client *client = client_check_idle(L);
   const mde_operation *operation = check_operation(L, 2);
-  call_arguments arguments;
-  read_arguments(L, 3, client, operation, &arguments);
+  call_order order;
+  read_order(L, 3, client, operation, &order);
   if (!client->open)
     return client_push_closed(L, operation->name);
-  call_push(L, 1, operation, &arguments.options.limits, arguments.segments,
-            &arguments.options.query);
+  call_push(L, 1, &order);
   return 1;
 }
 
@@ -197,13 +182,13 @@ static const option_row each_rows[] = {{"concurrency", OPTION_ANY, 0, 0, 0},
 static int each_options(lua_State *L)
 {
   option_row rows[CALL_ROWS_MAX + sizeof each_rows / sizeof each_rows[0]];
-  call_options options = {0};
+  call_order order = {0};
   size_t count = 0;
   list_rows(check_operation(L, 1), rows);
   while (rows[count].name != NULL)
     count++;
   memcpy(&rows[count], each_rows, sizeof each_rows);
-  options_read(L, 2, rows, &options);
+  options_read(L, 2, rows, &order);
   return 0;
 }
 
@@ -223,23 +208,41 @@ static void check_each_id(lua_State *L, int index)
   lua_error(L);
 }
 
-/* (client, operation, id, options, queue) -> call, which is appended to the queue when it is done */
-static int each_start(lua_State *L)
+/* Pushes a call that is appended to the queue at `queue_index` whenever it is done. */
+static void push_queued_call(lua_State *L, int queue_index, const call_order *order)
 {
-  lua_settop(L, 5);
-  check_each_id(L, 3);
-  lua_pushcfunction(L, operation_start);
-  for (int i = 1; i <= 4; i++)
-    lua_pushvalue(L, i);
-  lua_call(L, 4, 2);
-  if (lua_isnil(L, -2))
-    return 2;
-  lua_pop(L, 1);
+  Call *call = call_push(L, 1, order);
+  call->serves_again = true;
   compat_getuservalue(L, -1);
-  lua_pushvalue(L, 5);
+  lua_pushvalue(L, queue_index);
   lua_rawseti(L, -2, CALL_QUEUE);
   lua_pop(L, 1);
+}
+
+/* (client, operation, id, options, queue, call or false) -> that call, or a new one if there is none */
+static int each_start(lua_State *L)
+{
+  Client *client = client_check_idle(L);
+  const mde_operation *operation = check_operation(L, 2);
+  Call *call = lua_touserdata(L, 6);
+  call_order order;
+  check_each_id(L, 3);
+  read_order(L, 3, client, operation, &order);
+  if (!client->open)
+    return client_push_closed(L, operation->name);
+  if (call != NULL)
+    call_restart(L, call, client, &order);
+  else
+    push_queued_call(L, 5, &order);
   return 1;
+}
+
+/* (call) -> its outcome, which it forgets */
+static int each_take(lua_State *L)
+{
+  int count = call_push_outcome(L, 1);
+  call_forget(L, 1);
+  return count;
 }
 
 /* (client): puts on the wire what was started. */
@@ -271,9 +274,10 @@ static int each_fits(lua_State *L)
 /* client:each(operation, ids [, options]): in Lua, which may yield where this may not. */
 static int operation_each(lua_State *L)
 {
-  static const luaL_Reg steps[] = {
-      {"start", each_start}, {"kick", each_kick},       {"concurrency", each_concurrency},
-      {"fits", each_fits},   {"options", each_options}, {NULL, NULL}};
+  static const luaL_Reg steps[] = {{"start", each_start}, {"take", each_take},
+                                   {"kick", each_kick},   {"concurrency", each_concurrency},
+                                   {"fits", each_fits},   {"options", each_options},
+                                   {NULL, NULL}};
   client_check_idle(L);
   lua_settop(L, 4);
   lua_getglobal(L, "require");
