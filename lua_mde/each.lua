@@ -97,10 +97,12 @@ local function fill(self)
     local id = self.next_id()
     if id == nil then self.ended = true else add_id(self, id) end
   end
-  if self.started then
-    self.started = false
-    self.steps.kick(self.client)
-  end
+end
+
+--- What was started goes on the wire before the script does its own work; else the next step sees to it.
+local function kick(self)
+  if self.started then self.steps.kick(self.client) end
+  self.started = false
 end
 
 --- What is done goes to where it is handed out from; in order, it only becomes ready there.
@@ -169,6 +171,7 @@ end
 
 local function wait(self)
   local left = self.client:step(3600)
+  self.started = false
   take_finished(self)
   if left == nil or left == 0 then take_closed(self) end
 end
@@ -179,7 +182,7 @@ local function next_result(self)
     take_finished(self)
     local id, value, err = take_ready(self)
     if id then
-      if err and stops(self, err) then stop(self) end
+      if err and stops(self, err) then stop(self) else kick(self) end
       return id, value, err
     end
     if self.flying == 0 then return nil end
@@ -187,11 +190,15 @@ local function next_result(self)
   end
 end
 
-local function new(client, operation, ids, options, steps)
+local function new(client, name, ids, options, steps)
   local own, call_options = split(options)
   local next_id = source(ids)
-  if not check(1, steps.fits, operation) then misuse(1, "an operation whose only argument is an id expected") end
+  local operation = check(1, steps.operation, name)
+  if not operation then misuse(1, "an operation whose only argument is an id expected") end
   check(3, steps.options, operation, options or {})
+  for kind in pairs(own.stop_on or {}) do
+    if not steps.is_kind(kind) then misuse(3, "option 'stop_on': no error has the kind '" .. tostring(kind) .. "'") end
+  end
   local concurrency = steps.concurrency(client, own.concurrency)
   return setmetatable({
     client = client, operation = operation, next_id = next_id, options = call_options, steps = steps,

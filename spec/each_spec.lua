@@ -461,6 +461,14 @@ describe("client:each with stop_on", function()
     assert.equal(20, #all(refusing(404), many(20)))
     assert.equal(20, #all(refusing(403), many(20), { stop_on = { auth = false } }))
   end)
+
+  it("takes no kind that no error has", function()
+    local client = scripted.client()
+    for _, unknown in ipairs{ { ratelimited = true }, { "auth" }, { [true] = true }, { Auth = false } } do
+      assert.matches("option 'stop_on': no error has the kind '",
+        scripted.raised(client.each, client, "alert_ips", many(1), { stop_on = unknown }))
+    end
+  end)
 end)
 
 describe("client:each of a closed client", function()

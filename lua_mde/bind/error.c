@@ -12,6 +12,15 @@ static const char *const kind_names[] = {
 #undef KIND_NAME
 };
 
+bool error_is_kind(const char *name)
+{
+  for (size_t i = 0; i < sizeof kind_names / sizeof kind_names[0]; i++) {
+    if (strcmp(kind_names[i], name) == 0)
+      return true;
+  }
+  return false;
+}
+
 /* --- what the service said; its words are on the stack while they are used --- */
 
 enum { SECRET_MIN = 8 }; /* shorter ones are a test's, and stand in every other word */

@@ -2,6 +2,7 @@
 
 #include "bind/call.h"
 #include "bind/driver.h"
+#include "bind/error.h"
 #include "bind/options.h"
 
 #include <math.h>
@@ -184,7 +185,7 @@ static int each_options(lua_State *L)
   option_row rows[CALL_ROWS_MAX + sizeof each_rows / sizeof each_rows[0]];
   call_order order = {0};
   size_t count = 0;
-  list_rows(check_operation(L, 1), rows);
+  list_rows(lua_touserdata(L, 1), rows);
   while (rows[count].name != NULL)
     count++;
   memcpy(&rows[count], each_rows, sizeof each_rows);
@@ -223,7 +224,7 @@ static void push_queued_call(lua_State *L, int queue_index, const call_order *or
 static int each_start(lua_State *L)
 {
   Client *client = client_check_idle(L);
-  const mde_operation *operation = check_operation(L, 2);
+  const mde_operation *operation = lua_touserdata(L, 2);
   Call *call = lua_touserdata(L, 6);
   call_order order;
   check_each_id(L, 3);
@@ -264,20 +265,30 @@ static int each_concurrency(lua_State *L)
   return 1;
 }
 
-/* (operation) -> whether its first argument, and only that, is an id */
-static int each_fits(lua_State *L)
+/* (name) -> the operation, or nil if it takes something else than one id */
+static int each_operation(lua_State *L)
 {
-  lua_pushboolean(L, mde_operation_arguments(check_operation(L, 1)) == 1);
+  const mde_operation *operation = check_operation(L, 1);
+  if (mde_operation_arguments(operation) != 1)
+    return 0;
+  lua_pushlightuserdata(L, (void *)(size_t)operation);
+  return 1;
+}
+
+/* (name) -> whether it is an error's kind */
+static int each_is_kind(lua_State *L)
+{
+  lua_pushboolean(L, lua_type(L, 1) == LUA_TSTRING && error_is_kind(lua_tostring(L, 1)));
   return 1;
 }
 
 /* client:each(operation, ids [, options]): in Lua, which may yield where this may not. */
 static int operation_each(lua_State *L)
 {
-  static const luaL_Reg steps[] = {{"start", each_start}, {"take", each_take},
-                                   {"kick", each_kick},   {"concurrency", each_concurrency},
-                                   {"fits", each_fits},   {"options", each_options},
-                                   {NULL, NULL}};
+  static const luaL_Reg steps[] = {{"start", each_start},         {"take", each_take},
+                                   {"kick", each_kick},           {"concurrency", each_concurrency},
+                                   {"operation", each_operation}, {"is_kind", each_is_kind},
+                                   {"options", each_options},     {NULL, NULL}};
   client_check_idle(L);
   lua_settop(L, 4);
   lua_getglobal(L, "require");

@@ -19,17 +19,10 @@
 
 #include "core/credential.h"
 #include "core/failure.h"
+#include "core/limits.h"
 #include "core/paging.h"
 #include "core/quota.h"
 #include "core/request.h"
-
-typedef struct mde_call_limits {
-  int64_t timeout_ms;         /* of one attempt */
-  int64_t connect_timeout_ms; /* within it */
-  int64_t budget_ms;          /* of the whole call; MDE_TIME_NEVER: none */
-  uint32_t max_attempts;      /* of one page */
-  size_t max_body_bytes;      /* of one response, decoded */
-} mde_call_limits;
 
 typedef enum mde_call_need {
   MDE_CALL_TOKEN,
