@@ -262,10 +262,13 @@ static void expire_queued(Client *client)
   }
 }
 
+/* What is being collected ends here: its finalizer may be a long time coming, if nothing is allocated. */
 static void give_turn(lua_State *L, int client_index, int calls_index, Call *call)
 {
   if (push_anchor(L, calls_index, call))
     take_turn(L, client_index, calls_index + 1);
+  else
+    call_detach(call);
   lua_settop(L, calls_index);
 }
 
@@ -315,6 +318,7 @@ static void harvest(lua_State *L, int client_index)
     } else {
       call->exchange = NULL;
       budget_release(call, slot_end(&finished.outcome));
+      call_detach(call);
     }
     lua_settop(L, calls_index);
   }
