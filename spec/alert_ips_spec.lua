@@ -237,6 +237,16 @@ describe("alert_ips", function()
       assert.equal("triage/2.1 (SOC) mde-lua/" .. mde._VERSION, space:requests()[1].user_agent)
     end)
 
+    -- The bug: libcurl was given a send buffer of 16 KiB; a request of more than 32 was never sent.
+    it("is sent whole, however long it makes the request", function()
+      local name = ("x"):rep(40000)
+      reconnect { user_agent = name }
+      for _ = 1, 2 do assert.equal(2, #assert(client:alert_ips(ALERT))) end
+      for _, request in ipairs(space:requests()) do
+        assert.equal(name .. " mde-lua/" .. mde._VERSION, request.user_agent)
+      end
+    end)
+
     it("asks for gzip and nothing else, since the service's deflate is broken", function()
       client:alert_ips(ALERT)
       assert.equal("gzip", space:requests()[1].accept_encoding)

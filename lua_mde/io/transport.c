@@ -204,10 +204,6 @@ static void set_safety(CURL *easy)
 #endif
 }
 
-/* With TLS each request is copied to a buffer that is made for it, of 64 KiB if nothing else is said: so
- * large a piece of memory, given back, makes malloc tidy up its whole heap each time. */
-enum { REQUEST_BUFFER_BYTES = 16384 };
-
 static void set_version(CURL *easy, const mde_transport *transport)
 {
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, transport->http_version);
@@ -259,7 +255,6 @@ static mde_exchange *exchange_new(mde_transport *transport)
   set_callbacks(exchange);
   set_safety(exchange->easy);
   set_version(exchange->easy, transport);
-  curl_easy_setopt(exchange->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)REQUEST_BUFFER_BYTES);
   return exchange;
 }
 
