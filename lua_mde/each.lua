@@ -2,9 +2,9 @@
 --
 --     for id, ips, err in client:each("alert_ips", ids, { concurrency = 16 }) do ... end
 --
--- Called by the module with its own steps: `start` makes a call that is appended to a queue when it is done, `kick`
--- puts on the wire what was started. Between two results nothing is asked for beyond the concurrency, so ids may be
--- streamed: what is held does not grow with their number.
+-- Called by the module with its own steps: `start` makes a call that is appended to a queue when it is done, `take`
+-- takes out what came of it, `kick` puts on the wire what was started. Between two results nothing is asked for
+-- beyond the concurrency, so ids may be streamed: what is held does not grow with their number.
 
 -- In order, what is done waits for the one before it. So many results may, for each call in flight.
 local WAITING = 4

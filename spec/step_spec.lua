@@ -985,6 +985,22 @@ describe("calls over the network", function()
         assert.equal(version == "2" and 1 or 16, client:stats().connections)
       end)
 
+      if version == "2" then
+        it("share one connection although they are more than libcurl itself would let", function()
+          client:close()
+          client = connect(space, { base_url = simulator.h2_url, http_version = "2", rate_limit = false,
+            concurrency = 120 })
+          assert(client:alert_ips(ALERT)) -- a new connection does not know yet how many the server allows
+          space:fault{ delay = 1, times = -1 }
+          local calls = {}
+          for i = 1, 120 do calls[i] = client:start("alert_ips", ALERT) end
+          finish(client)
+          for _, call in ipairs(calls) do assert.equal(2, #assert(call:result())) end
+          assert.equal(120, space:report().largest_in_flight)
+          assert.equal(1, client:stats().connections)
+        end)
+      end
+
       it("leave a healthy client behind when they are cancelled", function()
         space:fault{ delay = 0.8, times = 8 }
         local calls = {}

@@ -138,7 +138,8 @@ static void set_off(lua_State *L, Call *call, Client *client, const call_order *
   client->stats.calls++;
 }
 
-Call *call_push(lua_State *L, int client_index, const call_order *order)
+/* Not linked: a collection, or whatever raises next, finds nothing to undo. */
+static Call *push_new(lua_State *L, int client_index, const call_order *order)
 {
   Client *client = lua_touserdata(L, client_index);
   Call *call = compat_newuserdata(L, sizeof *call);
@@ -149,7 +150,13 @@ Call *call_push(lua_State *L, int client_index, const call_order *order)
   lua_setmetatable(L, -2);
   set_uservalue(L, lua_gettop(L), client_index);
   register_linked(L, client_index, lua_gettop(L));
-  set_off(L, call, client, order);
+  return call;
+}
+
+Call *call_push(lua_State *L, int client_index, const call_order *order)
+{
+  Call *call = push_new(L, client_index, order);
+  set_off(L, call, lua_touserdata(L, client_index), order);
   return call;
 }
 
@@ -166,25 +173,25 @@ void call_restart(lua_State *L, Call *call, Client *client, const call_order *or
 /* The client's user value is on top; the call is then above it. */
 static Call *push_first_own(lua_State *L, int client_index, const call_order *order)
 {
-  Call *call = call_push(L, client_index, order);
+  Call *call = push_new(L, client_index, order);
   call->serves_again = true;
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, CLIENT_OWN_CALL);
   return call;
 }
 
+/* Set off last: what raises before must not leave a call behind that would be sent. */
 Call *call_push_own(lua_State *L, int client_index, const call_order *order)
 {
   compat_getuservalue(L, client_index);
   lua_getfield(L, -1, CLIENT_OWN_CALL);
   Call *call = lua_touserdata(L, -1);
-  if (call != NULL) {
-    call_restart(L, call, lua_touserdata(L, client_index), order);
-  } else {
+  if (call == NULL) {
     lua_pop(L, 1);
     call = push_first_own(L, client_index, order);
   }
   lua_remove(L, -2);
+  call_restart(L, call, lua_touserdata(L, client_index), order);
   return call;
 }
 

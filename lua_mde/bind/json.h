@@ -1,7 +1,8 @@
 /* JSON by lua-cjson, through an instance of our own: the host's settings neither change nor matter.
  *
  *   json_open(L);                                       once, when the module is loaded
- *   if (json_decode(L, bytes, size, &text)) ...         the value is on top of the stack
+ *   lua_pushlstring(L, bytes, size);
+ *   if (json_decode(L, reason)) ...                     the value is on top instead
  *
  * Nulls are mde.null (cjson.null); invalid numbers and nesting deeper than 64 are refused; any locale
  * will do. */
