@@ -180,6 +180,30 @@ describe("client:each", function()
     assert.equal(10, scripted.rounded(testing.now() - start))
   end)
 
+  it("sends for the next ids before the loop's body works on a result", function()
+    local client, sent = scripted.client(echo(), { rate_limit = false }), {}
+    for _ in client:each("alert_ips", many(9), { concurrency = 3 }) do sent[#sent + 1] = #testing.requests(client) end
+    assert.same({ 3, 4, 5 }, { sent[1], sent[2], sent[3] })
+    assert.equal(9, sent[9])
+  end)
+
+  it("holds no result that was handed out", function()
+    local client, held = scripted.client(echo()), setmetatable({}, { __mode = "k" })
+    local alive
+    aside(function()
+      local count = 0
+      for _, ips in client:each("alert_ips", many(40), { concurrency = 8 }) do
+        count, held[ips] = count + 1, true
+        if count == 24 then
+          collect()
+          alive = 0
+          for _ in pairs(held) do alive = alive + 1 end
+        end
+      end
+    end)
+    assert.is_true(alive <= 2, alive .. " are held") -- the loop's own, and what a register may show
+  end)
+
   it("keeps the order of the ids if it is told to", function()
     local client = scripted.client(echo(function(id) return tonumber(id:match "%d+") * 7 % 10 end),
       { rate_limit = false })
