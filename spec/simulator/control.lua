@@ -48,6 +48,12 @@ local instructions = {
   end,
   denied = function(space, value) space.settings.denied = set_of(value) end,
   revoked = function(space, value) space.settings.revoked = set_of(value) end,
+  register = function(space, value) space.credentials:register(value) end,
+  token = function(space, value)
+    if value.limits then value.limits = windows(value.limits) end
+    space:set_token(value)
+  end,
+  expire_tokens = function(space) space.tokens:expire() end,
   faults = function(space, value)
     if not value then space.faults = {} end
     for _, fault in ipairs(value or {}) do
@@ -79,11 +85,13 @@ local function report(space)
   for name, operation in pairs(space.operations) do
     operations[name] = {
       requests = operation.requests, throttled = operation.throttled, largest = largest(operation.windows),
+      in_flight = operation.in_flight, largest_in_flight = operation.largest_in_flight,
     }
   end
   return {
     seconds = clock.now(), operations = operations, requests = json.array(space:recent()),
     in_flight = space.in_flight, largest_in_flight = space.largest_in_flight, faults_left = #space.faults,
+    tokens = { issued = space.tokens.issued, refused = space.tokens.refused, fields = json.array(space.tokens.fields) },
   }
 end
 

@@ -21,7 +21,7 @@ local defaults = {
 }
 
 -- The correlation id by which the service's people would find the request.
-local function target()
+function errors.id()
   return (("xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx"):gsub("x", function()
     return ("%x"):format(math.random(0, 15))
   end))
@@ -30,7 +30,7 @@ end
 -- `code`, `message` and `target` replace what the service would say to this status.
 function errors.answer(status, code, message, id)
   local default = defaults[status] or { "Error" .. status, "The service answered " .. status .. "." }
-  local problem = { code = code or default[1], message = message or default[2], target = id or target() }
+  local problem = { code = code or default[1], message = message or default[2], target = id or errors.id() }
   return { status = status, headers = {}, body = json.encode { error = problem } }
 end
 
@@ -40,10 +40,11 @@ function errors.unauthorized()
   return answer
 end
 
-function errors.forbidden(permissions)
+-- `roles` are those that the application has.
+function errors.forbidden(permissions, roles)
   return errors.answer(403, "Forbidden",
-    ("Missing application roles. API required roles: %s, application roles: Simulator.Read.All.")
-      :format(table.concat(permissions, ",")))
+    ("Missing application roles. API required roles: %s, application roles: %s.")
+      :format(table.concat(permissions, ","), table.concat(roles or { "Simulator.Read.All" }, ",")))
 end
 
 function errors.not_found(kind, id)

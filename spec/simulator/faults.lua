@@ -1,12 +1,11 @@
 -- Faults on request. Each waits in its namespace's queue for a request that it fits, and is used up after `times`.
 
-local errors = require "spec.simulator.errors"
-
 local faults = {}
 
 -- What a fault may say, and the type of it.
 local fields = {
-  operation = "string", id = "string", times = "number", -- which requests: "*" and no id fit all; -1 is for ever
+  operation = "string", id = "string", -- which requests: "*" or none is any but "token"; no id is any
+  times = "number", -- -1 is for ever
   delay = "number", -- seconds before the answer
   status = "number", headers = "table", body = "string", -- instead of the answer; without a body it is the real error
   code = "string", message = "string", target = "string", -- in the real error body
@@ -31,7 +30,9 @@ function faults.problem(fault)
 end
 
 local function fits(fault, request)
-  if fault.operation and fault.operation ~= "*" and fault.operation ~= request.operation then return false end
+  local wanted = fault.operation or "*"
+  if wanted == "*" and request.operation == "token" then return false end
+  if wanted ~= "*" and wanted ~= request.operation then return false end
   return fault.id == nil or fault.id == request.id
 end
 
@@ -47,12 +48,12 @@ function faults.take(queue, request)
   return {}
 end
 
--- What is answered instead of the truth, or nil.
-function faults.answer(fault)
+-- What is answered instead of the truth, or nil. `failure` makes an answer of status, code, message and target.
+function faults.answer(fault, failure)
   if fault.body then return { status = fault.status or 200, headers = {}, body = fault.body } end
   if not fault.status then return nil end
   if fault.status < 400 then return { status = fault.status, headers = {}, body = "" } end
-  return errors.answer(fault.status, fault.code, fault.message, fault.target)
+  return failure(fault.status, fault.code, fault.message, fault.target)
 end
 
 return faults

@@ -1,6 +1,8 @@
 -- What one spec has set and what it was seen to do. Specs that run at the same time each have their own, named by
 -- their token: "simulator-token-NAME", or "simulator-token-NAME.ANYTHING" where a spec needs several tokens.
 
+local credentials = require "spec.simulator.credentials"
+local tokens = require "spec.simulator.tokens"
 local window = require "spec.simulator.window"
 
 local namespace = {}
@@ -22,7 +24,10 @@ local function new(name)
       retry_after = "seconds",
       denied = {},
       revoked = {},
+      token = { lifetime = 3599, delay = 0, limits = false },
     },
+    credentials = credentials.new(),
+    tokens = tokens.new(name),
     faults = {},
     operations = {},
     log = {},
@@ -58,8 +63,9 @@ local function make_windows(limits)
   return windows
 end
 
--- The limits of one operation: its own, or those for all.
+-- The limits of one operation: its own, or those for all of the API's.
 function namespace:limits_of(operation)
+  if operation == "token" then return self.settings.token.limits end
   local limits = self.settings.limits
   if not limits then return nil end
   local own = limits[operation]
@@ -74,7 +80,9 @@ end
 function namespace:operation(name)
   local operation = self.operations[name]
   if not operation then
-    operation = { requests = 0, throttled = 0, windows = make_windows(self:limits_of(name)) }
+    operation = {
+      requests = 0, throttled = 0, in_flight = 0, largest_in_flight = 0, windows = make_windows(self:limits_of(name)),
+    }
     self.operations[name] = operation
   end
   return operation
@@ -86,6 +94,15 @@ function namespace:set_limits(limits)
   for name, operation in pairs(self.operations) do
     operation.windows = make_windows(self:limits_of(name))
   end
+end
+
+-- `settings` = { lifetime = seconds, delay = seconds, limits = { [seconds] = calls } or false }, each or none.
+function namespace:set_token(settings)
+  for name, value in pairs(settings) do
+    if self.settings.token[name] == nil then error("there is no token setting '" .. name .. "'", 0) end
+    self.settings.token[name] = value
+  end
+  if settings.limits ~= nil then self:operation("token").windows = make_windows(settings.limits) end
 end
 
 local function remember(self, request)
@@ -101,18 +118,25 @@ function namespace:recent()
   return requests
 end
 
+local function enter(counts)
+  counts.in_flight = counts.in_flight + 1
+  counts.largest_in_flight = math.max(counts.largest_in_flight, counts.in_flight)
+end
+
 -- Every request is counted when it arrives, whatever becomes of it.
 function namespace:arrive(request)
   local operation = self:operation(request.operation)
   operation.requests = operation.requests + 1
   for _, each in ipairs(operation.windows) do each:arrive(request.seconds) end
-  self.in_flight = self.in_flight + 1
-  self.largest_in_flight = math.max(self.largest_in_flight, self.in_flight)
+  enter(self)
+  enter(operation)
   remember(self, request)
 end
 
-function namespace:leave()
+function namespace:leave(request)
+  local operation = self:operation(request.operation)
   self.in_flight = self.in_flight - 1
+  operation.in_flight = operation.in_flight - 1
 end
 
 -- The exceeded window that stays so for longest, and for how long; nil when the request may pass.

@@ -51,4 +51,17 @@ function routes.find(method, path)
   return found
 end
 
+-- All that any operation needs, sorted.
+function routes.permissions()
+  local permissions, seen = {}, {}
+  for _, each in ipairs(rows) do
+    for _, permission in ipairs(each.permissions) do
+      if not seen[permission] then permissions[#permissions + 1] = permission end
+      seen[permission] = true
+    end
+  end
+  table.sort(permissions)
+  return permissions
+end
+
 return routes

@@ -1,42 +1,22 @@
 -- One request's way: what is asked for, whether it may be, what goes wrong on purpose, the answer.
 
+local access = require "spec.simulator.access"
 local answer = require "spec.simulator.answer"
 local clock = require "spec.simulator.clock"
 local control = require "spec.simulator.control"
+local entry = require "spec.simulator.entry"
 local errors = require "spec.simulator.errors"
 local faults = require "spec.simulator.faults"
 local handlers = require "spec.simulator.handlers"
-local namespace = require "spec.simulator.namespace"
 local routes = require "spec.simulator.routes"
 local throttle = require "spec.simulator.throttle"
+local token_requests = require "spec.simulator.token_requests"
 local uri = require "spec.simulator.uri"
 
 local service = {}
 
 local function bearer_token()
   return (ngx.var.http_authorization or ""):match "^[Bb]earer (.+)$"
-end
-
--- What the request log shows. The token is not in it, only what comes after the namespace's name.
-local function log_entry(seconds, operation, id, token_suffix)
-  return {
-    seconds = seconds,
-    operation = operation,
-    id = id,
-    token_suffix = token_suffix,
-    method = ngx.req.get_method(),
-    raw_uri = ngx.var.request_uri,
-    http_version = ngx.var.server_protocol,
-    scheme = ngx.var.scheme,
-    user_agent = ngx.var.http_user_agent,
-    accept = ngx.var.http_accept,
-    accept_encoding = ngx.var.http_accept_encoding,
-    connection = tonumber(ngx.var.connection),
-  }
-end
-
-local function unauthorized(request)
-  if not request.issued or request.space.settings.revoked[request.token] then return errors.unauthorized() end
 end
 
 local function throttled(request)
@@ -52,33 +32,29 @@ local function misdirected(request)
   if request.row == false then return errors.answer(405) end
 end
 
-local function denied(request)
-  if request.space.settings.denied[request.operation] then return errors.forbidden(request.row.permissions) end
-end
-
 -- The answer to a request that is not let in.
 local function refusal(request)
-  return unauthorized(request) or throttled(request) or misdirected(request) or denied(request)
+  return access.unauthorized(request.caller) or throttled(request) or misdirected(request)
+    or access.denied(request.caller, request.operation, request.row.permissions)
 end
 
 local function respond(request)
   local refused = refusal(request)
   if refused then return refused, {} end
   local fault = faults.take(request.space.faults, request)
-  local response = faults.answer(fault)
+  local response = faults.answer(fault, errors.answer)
   return response or handlers[request.operation](request, request.space.settings, fault), fault
 end
 
 local function read_request(seconds, path, query)
   local row, id = routes.find(ngx.req.get_method(), path)
-  local token = bearer_token()
-  local name, suffix = namespace.of_token(token or "")
+  local caller = access.of(bearer_token())
   local operation = row and row.operation or "unknown"
   return {
     operation = operation, id = id, row = row, path = path, parameters = uri.parameters(query),
     origin = ngx.var.scheme .. "://" .. (ngx.var.http_host or ""),
-    token = token, issued = name ~= nil, space = namespace.get(name or ""),
-    entry = log_entry(seconds, operation, id, suffix),
+    caller = caller, space = caller.space, respond = respond,
+    entry = entry.new(seconds, operation, id, caller.suffix),
   }
 end
 
@@ -86,10 +62,10 @@ function service.serve()
   local seconds = clock.now() -- before anything else, so that no work of ours moves the arrival
   local path, query = uri.split(ngx.var.request_uri)
   if path:find("/_simulator/", 1, true) == 1 then return control.serve(path, query) end
-  local request = read_request(seconds, path, query)
+  local request = token_requests.read(seconds, path, query) or read_request(seconds, path, query)
   ngx.ctx.request = request
   request.space:arrive(request.entry)
-  local response, fault = respond(request)
+  local response, fault = request:respond()
   request.entry.status = fault.reset == "before" and 0 or response.status
   return answer.send(response, fault)
 end
@@ -98,7 +74,7 @@ end
 function service.finish()
   local request = ngx.ctx.request
   if not request then return end
-  request.space:leave()
+  request.space:leave(request.entry)
   request.entry.duration = clock.now() - request.entry.seconds
   request.entry.content_encoding = ngx.header["Content-Encoding"]
 end

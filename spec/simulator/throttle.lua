@@ -24,12 +24,16 @@ local function timespan(seconds)
   return text .. (".%07d"):format((seconds - whole) * 1e7)
 end
 
+function throttle.add_retry_after(answer, wait, form)
+  local write = retry_after[form]
+  if write then answer.headers["Retry-After"] = write(wait) end
+end
+
 -- `window` is the one that is exceeded, `settings` = { code =, retry_after = form or false }.
 function throttle.answer(window, wait, settings)
   local answer = errors.answer(429, settings.code,
     ("API calls quota exceeded! maximum allowed %d per %s"):format(window.limit, timespan(window.seconds)))
-  local form = retry_after[settings.retry_after]
-  if form then answer.headers["Retry-After"] = form(wait) end
+  throttle.add_retry_after(answer, wait, settings.retry_after)
   return answer
 end
 

@@ -12,6 +12,7 @@
 -- pid and directory. With MDE_SIMULATOR_DIR in the environment the simulator that runs there is used and left running.
 
 local cjson = require "cjson"
+local identity = require "spec.simulator.identity"
 
 local simulator = {}
 
@@ -123,7 +124,10 @@ local created = 0
 function simulator.namespace()
   created = created + 1
   local name = ("%s-%d"):format(own_pid(), created)
-  return setmetatable({ name = name, token = "simulator-token-" .. name }, Namespace)
+  return setmetatable({
+    name = name, token = "simulator-token-" .. name, tenant_id = identity.tenant_id, client_id = identity.client_id,
+    client_secret = identity.client_secret, scope = identity.scope,
+  }, Namespace)
 end
 
 -- Another token of the same namespace, to be revoked or renewed.
@@ -135,12 +139,22 @@ end
 function Namespace:control(orders)
   local body = { namespace = self.name }
   for name, value in pairs(orders) do body[name] = value end
-  body.limits = with_text_keys(body.limits)
+  body.limits, body.token = with_text_keys(body.limits), with_text_keys(body.token)
   local path = os.tmpname()
   write_file(path, cjson.encode(body))
   local answer = curl("--data-binary @" .. quote(path) .. " " .. quote(simulator.http_url .. "/_simulator/control"))
   os.remove(path)
   if answer.error then error("simulator: " .. answer.error, 2) end
+end
+
+-- Where Entra ID is, for the client's `authority`.
+function Namespace:authority()
+  return simulator.url .. "/entra/" .. self.name
+end
+
+-- { secrets =, expired_secrets =, roles = }, lists; what is registered adds to what is, roles replace it.
+function Namespace:register(lists)
+  self:control { register = lists }
 end
 
 -- Queues one fault.
