@@ -4,6 +4,8 @@ local simulator = require "spec.support.simulator"
 
 local IPS = "/api/alerts/da637472900382838869_1364969609/ips"
 
+local RESOURCE = "https://api.securitycenter.microsoft.com"
+
 local function merged(...)
   local all = {}
   for _, each in ipairs { ... } do
@@ -78,6 +80,73 @@ describe("the simulator's token endpoints", function()
         refused(400, "invalid_request", 900144, answer)
         assert.truthy(answer.json.error_description:find("'" .. name .. "'", 1, true))
       end
+    end)
+  end)
+
+  local function with_query(url, fields)
+    local words = {}
+    for name, value in pairs(fields) do words[#words + 1] = name .. "=" .. value end
+    return url .. "?" .. table.concat(words, "&")
+  end
+
+  describe("a virtual machine's metadata service", function()
+    local function imds(changes, headers)
+      local url = space:imds_host() .. "/metadata/identity/oauth2/token"
+      return curl.get(with_query(url, merged({ ["api-version"] = "2018-02-01", resource = RESOURCE }, changes or {})),
+        { headers = headers or { Metadata = "true" } })
+    end
+
+    it("issues a token, with text for numbers", function()
+      local answer = imds()
+      assert.equal(200, answer.status)
+      assert.equal("3599", answer.json.expires_in)
+      assert.near(os.time() + 3599, tonumber(answer.json.expires_on), 5)
+      assert.equal("string", type(answer.json.expires_on))
+      assert.equal("string", type(answer.json.not_before))
+      assert.equal(RESOURCE, answer.json.resource)
+      assert.equal("Bearer", answer.json.token_type)
+      assert.equal(space.client_id, answer.json.client_id)
+      assert.equal(200, get_ips(answer.json.access_token).status)
+      assert.equal(200, imds{ client_id = space.client_id }.status)
+    end)
+
+    it("refuses what no program on the machine sends", function()
+      assert.equal(400, imds({}, {}).status)
+      assert.equal(400, imds({}, { Metadata = "true", ["X-Forwarded-For"] = "192.0.2.1" }).status)
+      assert.equal(400, imds{ ["api-version"] = false }.status)
+      assert.equal(400, imds{ ["api-version"] = "2017-01-01" }.status)
+      assert.equal(400, imds{ resource = false }.status)
+    end)
+
+    it("knows its own identity only", function()
+      local answer = imds { client_id = "other" }
+      assert.equal(400, answer.status)
+      assert.same({ error = "invalid_request", error_description = "Identity not found" }, answer.json)
+    end)
+  end)
+
+  describe("App Service", function()
+    local function app_service(changes, header)
+      local url, value = space:identity_endpoint()
+      return curl.get(with_query(url, merged({ ["api-version"] = "2019-08-01", resource = RESOURCE }, changes or {})),
+        { headers = { ["X-IDENTITY-HEADER"] = header or value } })
+    end
+
+    it("issues a token and tells when it ends", function()
+      local answer = app_service()
+      assert.equal(200, answer.status)
+      assert.is_nil(answer.json.expires_in)
+      assert.equal("string", type(answer.json.expires_on))
+      assert.near(os.time() + 3599, tonumber(answer.json.expires_on), 5)
+      assert.equal(200, get_ips(answer.json.access_token).status)
+      assert.equal(200, app_service{ client_id = space.client_id }.status)
+    end)
+
+    it("refuses another header, version and identity", function()
+      assert.equal(401, app_service({}, "wrong").status)
+      assert.equal(400, app_service{ ["api-version"] = "2017-09-01" }.status)
+      assert.equal(400, app_service{ resource = false }.status)
+      assert.equal(400, app_service{ client_id = "other" }.status)
     end)
   end)
 

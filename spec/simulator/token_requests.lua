@@ -16,6 +16,8 @@ local token_requests = {}
 
 local endpoints = {
   entra = require "spec.simulator.entra",
+  imds = require "spec.simulator.imds",
+  app_service = require "spec.simulator.app_service",
 }
 
 -- Nil when the path is none of a token endpoint.

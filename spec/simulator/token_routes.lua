@@ -7,6 +7,8 @@ local token_routes = {}
 
 local paths = {
   entra = "^/([^/]+)/oauth2/v2%.0/token$",
+  imds = "^/metadata/identity/oauth2/token$",
+  app_service = "^/msi/token$",
 }
 
 -- { id =, namespace =, tenant = of entra's }, or nil.
@@ -14,7 +16,7 @@ function token_routes.find(path)
   for id, pattern in pairs(paths) do
     local name, rest = path:match("^/" .. id .. "/([^/]+)(/.*)$")
     local found = (rest or path):match(pattern)
-    if found then return { id = id, namespace = name or "", tenant = uri.decode(found) } end
+    if found then return { id = id, namespace = name or "", tenant = id == "entra" and uri.decode(found) or nil } end
   end
 end
 

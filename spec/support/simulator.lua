@@ -152,6 +152,16 @@ function Namespace:authority()
   return simulator.url .. "/entra/" .. self.name
 end
 
+-- Where a virtual machine's metadata service is.
+function Namespace:imds_host()
+  return simulator.http_url .. "/imds/" .. self.name
+end
+
+-- What App Service has in IDENTITY_ENDPOINT and IDENTITY_HEADER.
+function Namespace:identity_endpoint()
+  return ("%s/app_service/%s/msi/token"):format(simulator.http_url, self.name), identity.header(self.name)
+end
+
 -- { secrets =, expired_secrets =, roles = }, lists; what is registered adds to what is, roles replace it.
 function Namespace:register(lists)
   self:control { register = lists }
