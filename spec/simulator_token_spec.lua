@@ -1,5 +1,6 @@
 -- The simulator's token endpoints, with a client that is not ours: curl, and openssl for what is signed.
 local curl = require "spec.support.curl"
+local shell = require "spec.support.shell"
 local simulator = require "spec.support.simulator"
 
 local IPS = "/api/alerts/da637472900382838869_1364969609/ips"
@@ -24,6 +25,8 @@ describe("the simulator's token endpoints", function()
   local function token_url(tenant)
     return ("%s/%s/oauth2/v2.0/token"):format(space:authority(), tenant or space.tenant_id)
   end
+
+  local function simulator_seconds() return space:report().seconds end
 
   -- `changes` of the fields; false takes one away.
   local function entra(changes, url)
@@ -147,6 +150,81 @@ describe("the simulator's token endpoints", function()
       assert.equal(400, app_service{ ["api-version"] = "2017-09-01" }.status)
       assert.equal(400, app_service{ resource = false }.status)
       assert.equal(400, app_service{ client_id = "other" }.status)
+    end)
+  end)
+
+  describe("as it is steered", function()
+    it("lets so many token requests through", function()
+      space:control { token = { limits = { [10] = 2 } } }
+      assert.equal(200, entra().status)
+      assert.equal(200, entra().status)
+      local answer = entra()
+      refused(429, "temporarily_unavailable", 90055, answer)
+      assert.near(10, tonumber(answer.headers["retry-after"]), 1)
+      space:control { token = { limits = false } }
+      assert.equal(200, entra().status)
+    end)
+
+    it("counts the API's calls apart", function()
+      space:control { limits = { [60] = 1 } }
+      local token = issued()
+      assert.equal(200, entra().status)
+      assert.equal(200, get_ips(token).status)
+      assert.equal(429, get_ips(token).status)
+    end)
+
+    it("takes its time", function()
+      space:control { token = { delay = 0.5 } }
+      local before = simulator_seconds()
+      entra()
+      assert.is_true(simulator_seconds() - before >= 0.5)
+    end)
+
+    it("fails when asked to", function()
+      space:fault { status = 500 }
+      assert.equal(200, entra().status)
+      space:fault { operation = "token", id = "imds", status = 500 }
+      assert.equal(200, entra().status)
+      space:fault { operation = "token", id = "entra", status = 503, headers = { ["Retry-After"] = "7" } }
+      local answer = entra()
+      refused(503, "temporarily_unavailable", 90033, answer)
+      assert.equal("7", answer.headers["retry-after"])
+      space:fault { operation = "token", body = "<html>", status = 502 }
+      assert.equal("<html>", entra().body)
+      space:fault { operation = "token", status = 400, code = "invalid_grant", message = "no" }
+      assert.same({ error = "invalid_grant", error_description = "no" }, entra().json)
+    end)
+
+    it("reports what it was asked, without secrets", function()
+      entra()
+      entra { client_secret = "wrong" }
+      local report = space:report()
+      assert.equal(1, report.tokens.issued)
+      assert.equal(1, report.tokens.refused)
+      assert.same({ "client_id", "client_secret", "grant_type", "scope" }, report.tokens.fields)
+      assert.equal(2, report.operations.token.requests)
+      assert.equal(1, report.operations.token.largest_in_flight)
+      assert.equal("entra", report.requests[1].id)
+      assert.same(report.tokens.fields, report.requests[1].fields)
+    end)
+
+    it("reports how many ask at once", function()
+      space:control { token = { delay = 0.3 } }
+      local form = "client_id=" .. space.client_id
+      shell.must(("curl --silent --noproxy '*' --cacert %s --parallel --parallel-immediate --data %s '%s?n=[1-3]'")
+        :format(shell.quote(simulator.ca_file), shell.quote(form), token_url()))
+      assert.equal(3, space:report().operations.token.largest_in_flight)
+    end)
+
+    it("tells an issued token by its number", function()
+      issued()
+      get_ips(issued())
+      assert.equal("2", space:requests()[3].token_suffix)
+    end)
+
+    it("says what it does not understand", function()
+      assert.error_matches(function() space:control { token = { life = 1 } } end, "no token setting 'life'")
+      assert.error_matches(function() space:register { passwords = {} } end, "nothing called 'passwords'")
     end)
   end)
 
