@@ -1,5 +1,7 @@
 -- The simulator's token endpoints, with a client that is not ours: curl, and openssl for what is signed.
+local cjson = require "cjson"
 local curl = require "spec.support.curl"
+local key_pair = require "spec.support.key_pair"
 local shell = require "spec.support.shell"
 local simulator = require "spec.support.simulator"
 
@@ -7,12 +9,15 @@ local IPS = "/api/alerts/da637472900382838869_1364969609/ips"
 
 local RESOURCE = "https://api.securitycenter.microsoft.com"
 
-local function merged(...)
-  local all = {}
-  for _, each in ipairs { ... } do
-    for name, value in pairs(each) do all[name] = value or nil end
-  end
-  return all
+local function overlaid(base, changes)
+  for name, value in pairs(changes or {}) do base[name] = value end
+  return base
+end
+
+-- As `overlaid`, and what is false is not there.
+local function merged(base, changes)
+  for name, value in pairs(overlaid(base, changes)) do base[name] = value or nil end
+  return base
 end
 
 describe("the simulator's token endpoints", function()
@@ -33,7 +38,7 @@ describe("the simulator's token endpoints", function()
     return curl.post(url or token_url(), { ca_file = simulator.ca_file, form = merged({
       grant_type = "client_credentials", client_id = space.client_id, client_secret = space.client_secret,
       scope = space.scope,
-    }, changes or {}) })
+    }, changes) })
   end
 
   local function issued(changes) return entra(changes).json.access_token end
@@ -86,6 +91,109 @@ describe("the simulator's token endpoints", function()
     end)
   end)
 
+  describe("Entra ID with an assertion", function()
+    local pair, other, number = nil, nil, 0
+
+    setup(function() pair, other = key_pair.new(), key_pair.new{ password = "a b", combined = true } end)
+    teardown(function()
+      pair:remove()
+      other:remove()
+    end)
+
+    local function send(assertion, changes)
+      return entra(overlaid({
+        client_secret = false, client_assertion = assertion,
+        client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+      }, changes))
+    end
+
+    local function claims_with(changes)
+      number = number + 1
+      return merged({
+        aud = token_url(), iss = space.client_id, sub = space.client_id, jti = "jti-" .. number,
+        nbf = os.time() - 10, exp = os.time() + 500,
+      }, changes)
+    end
+
+    -- `header` changes the default one, as `claims` do.
+    local function assertion(header, claims, signer)
+      header = merged({ alg = "RS256", typ = "JWT", x5t = pair:thumbprint "sha1" }, header)
+      local signed = key_pair.base64url(cjson.encode(header)) .. "."
+        .. key_pair.base64url(cjson.encode(claims_with(claims)))
+      return signed .. "." .. (signer or pair):sign(header.alg, signed)
+    end
+
+    before_each(function() space:register { certificates = { pair.certificate } } end)
+
+    it("takes both signatures and both thumbprints", function()
+      local sha256 = pair:thumbprint "sha256"
+      for _, alg in ipairs { "RS256", "PS256" } do
+        local answer = send(assertion { alg = alg })
+        assert.equal(200, answer.status)
+        assert.equal(200, get_ips(answer.json.access_token).status)
+        assert.equal(200, send(assertion { alg = alg, x5t = false, ["x5t#S256"] = sha256 }).status)
+      end
+    end)
+
+    it("takes certificate and encrypted key out of one file", function()
+      space:register { certificates = { shell.read(other.certificate_file) } }
+      assert.equal(200, send(assertion({ x5t = other:thumbprint "sha1" }, {}, other)).status)
+    end)
+
+    it("refuses what the certificate has not signed", function()
+      refused(401, "invalid_client", 700027, send(assertion({}, {}, other)))
+      refused(401, "invalid_client", 700027, send(assertion { x5t = other:thumbprint "sha1" }))
+      refused(401, "invalid_client", 700027, send(assertion { ["x5t#S256"] = other:thumbprint "sha256" }))
+      local good = assertion()
+      local header, claims, signature = good:match "^(.-)%.(.-)%.(.-)$"
+      local changed = key_pair.base64url(cjson.encode(claims_with()))
+      refused(401, "invalid_client", 700027, send(header .. "." .. changed .. "." .. signature))
+      local pss = key_pair.base64url(cjson.encode { alg = "PS256", x5t = pair:thumbprint "sha1" })
+      refused(401, "invalid_client", 700027, send(pss .. "." .. claims .. "." .. signature))
+      local none = key_pair.base64url(cjson.encode { alg = "none", x5t = pair:thumbprint "sha1" })
+      refused(401, "invalid_client", 700027, send(none .. "." .. claims .. "." .. signature))
+      assert.equal(200, send(good).status)
+    end)
+
+    it("refuses one outside its time", function()
+      local now = os.time()
+      refused(401, "invalid_client", 700024, send(assertion({}, { exp = now - 1, nbf = now - 300 })))
+      refused(401, "invalid_client", 700024, send(assertion({}, { exp = now + 300, nbf = now + 60 })))
+      refused(401, "invalid_client", 700024, send(assertion({}, { exp = now + 595, nbf = now - 10 })))
+    end)
+
+    it("refuses other names, and claims that are missing", function()
+      refused(401, "invalid_client", 700021, send(assertion({}, { iss = "other" })))
+      refused(401, "invalid_client", 700021, send(assertion({}, { sub = false })))
+      refused(401, "invalid_client", 700023, send(assertion({}, { aud = simulator.url })))
+      refused(400, "invalid_request", 50027, send(assertion({}, { jti = false })))
+      refused(400, "invalid_request", 50027, send(assertion({}, { nbf = false })))
+    end)
+
+    it("takes each but once", function()
+      local once = assertion()
+      assert.equal(200, send(once).status)
+      refused(401, "invalid_client", 50013, send(once))
+    end)
+
+    it("takes another issuer's where it is registered", function()
+      refused(401, "invalid_client", 70021, send "of a cluster")
+      space:register { federated_assertions = { "of a cluster" } }
+      assert.equal(200, send("of a cluster").status)
+      assert.equal(200, send("of a cluster").status)
+      refused(401, "invalid_client", 70021, send(assertion { x5t = false }))
+      refused(400, "invalid_request", 900144, send("of a cluster", { client_assertion_type = false }))
+    end)
+
+    it("registers nothing that is no certificate", function()
+      assert.error_matches(function() space:register { certificates = { "none" } } end, "no certificate in PEM")
+    end)
+
+    it("leaves nothing behind that nginx would complain about", function()
+      assert.is_nil(shell.read(simulator.directory .. "/error.log"):find("SSL error", 1, true))
+    end)
+  end)
+
   local function with_query(url, fields)
     local words = {}
     for name, value in pairs(fields) do words[#words + 1] = name .. "=" .. value end
@@ -95,7 +203,7 @@ describe("the simulator's token endpoints", function()
   describe("a virtual machine's metadata service", function()
     local function imds(changes, headers)
       local url = space:imds_host() .. "/metadata/identity/oauth2/token"
-      return curl.get(with_query(url, merged({ ["api-version"] = "2018-02-01", resource = RESOURCE }, changes or {})),
+      return curl.get(with_query(url, merged({ ["api-version"] = "2018-02-01", resource = RESOURCE }, changes)),
         { headers = headers or { Metadata = "true" } })
     end
 
@@ -131,7 +239,7 @@ describe("the simulator's token endpoints", function()
   describe("App Service", function()
     local function app_service(changes, header)
       local url, value = space:identity_endpoint()
-      return curl.get(with_query(url, merged({ ["api-version"] = "2019-08-01", resource = RESOURCE }, changes or {})),
+      return curl.get(with_query(url, merged({ ["api-version"] = "2019-08-01", resource = RESOURCE }, changes)),
         { headers = { ["X-IDENTITY-HEADER"] = header or value } })
     end
 

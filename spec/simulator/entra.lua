@@ -1,5 +1,6 @@
 -- Microsoft Entra ID's token endpoint, version 2.0, for applications: the client credentials grant.
 
+local assertion = require "spec.simulator.assertion"
 local entra_errors = require "spec.simulator.entra_errors"
 local identity = require "spec.simulator.identity"
 local json = require "spec.simulator.json"
@@ -49,6 +50,7 @@ end
 
 local function check_credential(request)
   if request.fields.client_secret then return check_secret(request) end
+  if request.fields.client_assertion then return assertion.refusal(request) end
   return fail(7000218)
 end
 

@@ -4,16 +4,18 @@ local json = require "spec.simulator.json"
 
 local jwt = {}
 
-local function encode(bytes)
+function jwt.encode(bytes)
   return (ngx.encode_base64(bytes, true):gsub("[+/]", { ["+"] = "-", ["/"] = "_" }))
 end
 
 -- Nil for what is not base64url; padding is not.
-local function decode(text)
+function jwt.decode(text)
   if text:find "[^%w%-_]" then return nil end
   local padding = ("="):rep(-#text % 4)
   return ngx.decode_base64(text:gsub("[-_]", { ["-"] = "+", ["_"] = "/" }) .. padding)
 end
+
+local encode, decode = jwt.encode, jwt.decode
 
 local function decode_object(text)
   local ok, object = pcall(json.decode, decode(text) or "")

@@ -162,7 +162,8 @@ function Namespace:identity_endpoint()
   return ("%s/app_service/%s/msi/token"):format(simulator.http_url, self.name), identity.header(self.name)
 end
 
--- { secrets =, expired_secrets =, roles = }, lists; what is registered adds to what is, roles replace it.
+-- { secrets =, expired_secrets =, certificates = in PEM, federated_assertions =, roles = }, all of them lists.
+-- What is registered adds to what is there; roles replace it.
 function Namespace:register(lists)
   self:control { register = lists }
 end
