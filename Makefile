@@ -54,6 +54,8 @@ endif
 CURL_CFLAGS = $(shell pkg-config --cflags libcurl 2>/dev/null || curl-config --cflags 2>/dev/null)
 CURL_LIBS = $(shell pkg-config --libs libcurl 2>/dev/null || curl-config --libs 2>/dev/null)
 
+IO_LIBS = $(CURL_LIBS) -lpthread -lm
+
 # LuaRocks passes LUA_INCDIR; otherwise pkg-config knows, under one of the names distributions use.
 LUA_VERSION = $(shell $(LUA) -e 'io.write(_VERSION:match("%d+%.%d+"))')
 LUA_PACKAGE = $(shell for name in $(LUA_NAME) lua$(LUA_VERSION) lua-$(LUA_VERSION) lua; do \
@@ -72,7 +74,7 @@ BUILT_LUA_FILES := $(patsubst lua_mde/%,$(BUILD)/mde/%,$(LUA_FILES))
 all: $(BUILD)/mde.so $(BUILT_LUA_FILES)
 
 $(BUILD)/mde.so: $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS)
-	$(CC) $(CFLAGS) $(BASE_FLAGS) $(SANITIZE_SHARED) $(SHARED) $(LDFLAGS) $^ -o $@ $(CURL_LIBS) -lpthread -lm
+	$(CC) $(CFLAGS) $(BASE_FLAGS) $(SANITIZE_SHARED) $(SHARED) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
 $(COMMON)/core/%.o: lua_mde/core/%.c | $(COMMON)/core
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -c $< -o $@
@@ -104,8 +106,9 @@ $(addprefix build-,$(INTERPRETERS)): build-%: $(CORE_OBJECTS) $(IO_OBJECTS)
 
 UNIT_TESTS := $(patsubst spec/core/%.c,$(COMMON)/unit/%,$(wildcard spec/core/*_test.c))
 
-$(COMMON)/unit/%: spec/core/%.c $(wildcard spec/core/*.h) $(CORE_OBJECTS) | $(COMMON)/unit
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -Ispec/core $< $(CORE_OBJECTS) -o $@ -lcmocka -lm
+$(COMMON)/unit/%: spec/core/%.c $(wildcard spec/core/*.h) $(CORE_OBJECTS) $(IO_OBJECTS) | $(COMMON)/unit
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -Ispec/core $(LDFLAGS) $< $(CORE_OBJECTS) $(IO_OBJECTS) \
+	  -o $@ -lcmocka $(IO_LIBS)
 
 .PHONY: build-unit
 build-unit: $(UNIT_TESTS)
@@ -133,7 +136,7 @@ format:
 
 $(BUILD)/quota_bench.so: bench/quota.c $(CORE_OBJECTS) $(IO_OBJECTS) | $(BUILD)/mde
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LUA_CFLAGS) $(SHARED) $(LDFLAGS) $< $(CORE_OBJECTS) $(IO_OBJECTS) \
-	  -o $@ $(CURL_LIBS) -lpthread -lm
+	  -o $@ $(IO_LIBS)
 
 .PHONY: bench-quota
 bench-quota: all $(BUILD)/quota_bench.so

@@ -447,7 +447,7 @@ describe("the internals", function()
     local folder, mapped = nil, {}
     for _, line in ipairs(lines_of(map)) do
       folder = line:match "^  (%l+)/" or folder
-      local stem, endings = line:match "^    ([%l_]+)%.(%S+)"
+      local stem, endings = line:match "^    ([%l%d_]+)%.(%S+)"
       if stem then mapped[folder .. "/" .. stem .. "." .. endings:gsub("%[ch%]", "c")] = true end
     end
     local there = {}
