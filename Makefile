@@ -16,7 +16,12 @@ CC_NAME := $(notdir $(firstword $(CC)))
 
 # `make SANITIZE=address,undefined` builds beside the ordinary build.
 SANITIZE ?=
-VARIANT := $(CC_NAME)$(if $(SANITIZE),-sanitized)
+# Certificates need OpenSSL's libcrypto; `make LIBCRYPTO=no`, or a machine without its headers, builds without them.
+ifndef LIBCRYPTO
+LIBCRYPTO := $(shell pkg-config --exists libcrypto 2>/dev/null && echo yes || echo no)
+endif
+WITHOUT_LIBCRYPTO := $(filter no,$(LIBCRYPTO))
+VARIANT := $(CC_NAME)$(if $(SANITIZE),-sanitized)$(if $(WITHOUT_LIBCRYPTO),-without-libcrypto)
 BUILD := build/$(LUA_NAME)-$(VARIANT)
 COMMON := build/common-$(VARIANT)
 
@@ -54,7 +59,12 @@ endif
 CURL_CFLAGS = $(shell pkg-config --cflags libcurl 2>/dev/null || curl-config --cflags 2>/dev/null)
 CURL_LIBS = $(shell pkg-config --libs libcurl 2>/dev/null || curl-config --libs 2>/dev/null)
 
-IO_LIBS = $(CURL_LIBS) -lpthread -lm
+ifeq ($(WITHOUT_LIBCRYPTO),)
+CRYPTO_CFLAGS = -DMDE_WITH_LIBCRYPTO $(shell pkg-config --cflags libcrypto)
+CRYPTO_LIBS = $(shell pkg-config --libs libcrypto)
+endif
+
+IO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS) -lpthread -lm
 
 # LuaRocks passes LUA_INCDIR; otherwise pkg-config knows, under one of the names distributions use.
 LUA_VERSION = $(shell $(LUA) -e 'io.write(_VERSION:match("%d+%.%d+"))')
@@ -65,7 +75,8 @@ LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags $(LU
 # --- the module --------------------------------------------------------------------------------
 
 CORE_OBJECTS := $(patsubst lua_mde/%.c,$(COMMON)/%.o,$(wildcard lua_mde/core/*.c))
-IO_OBJECTS := $(patsubst lua_mde/%.c,$(COMMON)/%.o,$(wildcard lua_mde/io/*.c))
+IO_SOURCES := $(filter-out $(if $(WITHOUT_LIBCRYPTO),lua_mde/io/signer.c),$(wildcard lua_mde/io/*.c))
+IO_OBJECTS := $(patsubst lua_mde/%.c,$(COMMON)/%.o,$(IO_SOURCES))
 BIND_OBJECTS := $(patsubst lua_mde/%.c,$(BUILD)/%.o,$(wildcard lua_mde/bind/*.c))
 LUA_FILES := $(wildcard lua_mde/*.lua)
 BUILT_LUA_FILES := $(patsubst lua_mde/%,$(BUILD)/mde/%,$(LUA_FILES))
@@ -80,7 +91,11 @@ $(COMMON)/core/%.o: lua_mde/core/%.c | $(COMMON)/core
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -c $< -o $@
 
 $(COMMON)/io/%.o: lua_mde/io/%.c | $(COMMON)/io
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(CURL_CFLAGS) -c $< -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LIBRARY_CFLAGS) -c $< -o $@
+
+# The only ones that know of these libraries.
+$(COMMON)/io/transport.o: LIBRARY_CFLAGS = $(CURL_CFLAGS)
+$(COMMON)/io/assertion.o $(COMMON)/io/signer.o: LIBRARY_CFLAGS = $(CRYPTO_CFLAGS)
 
 $(BUILD)/bind/%.o: lua_mde/bind/%.c | $(BUILD)/bind
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) $(LUA_CFLAGS) -c $< -o $@
@@ -208,6 +223,7 @@ help:
 	@echo 'make test [CC=clang]   the whole suite, on every interpreter'
 	@echo 'make simulator         a local service to try scripts with, until Ctrl-C'
 	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'
+	@echo 'make LIBCRYPTO=no      likewise, without libcrypto and so without certificates'
 	@echo 'make PART              one part of the suite: $(PARTS)'
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
 	@echo 'make bench             the client against a bare C program and others; BENCH=ROW ROUNDS=5 PEERS=no'

@@ -6,7 +6,7 @@
 set -eu
 
 # ca-certificates: without it libcurl fails for want of the file before it looks at a server's certificate.
-demo_packages="gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev lua-cjson libcurl4-openssl-dev
+demo_packages="gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev lua-cjson libcurl4-openssl-dev libssl-dev
   nginx-light libnginx-mod-http-lua openssl curl ca-certificates"
 
 # luajit2, not luajit: the latter conflicts with nginx's Lua module.
@@ -115,7 +115,7 @@ else
   missing=$(missing_commands)
   if [ -n "$missing" ]; then
     echo "mde: these commands are missing: $missing" >&2
-    echo "mde: wanted besides: the headers of Lua and libcurl, lua-cjson, nginx's Lua module" >&2
+    echo "mde: wanted besides: the headers of Lua, libcurl and OpenSSL, lua-cjson, nginx's Lua module" >&2
     exit 1
   fi
 fi

@@ -87,6 +87,12 @@ describe("the architecture #as-built", function()
       assert.same({}, matches(others, include, function(header) return not header:find "curl" end))
       assert.equal(1, #matches({ "lua_mde/io/transport.c" }, "#include <curl/curl%.h>"))
     end)
+
+    it("OpenSSL's headers in io/signer.c only", function()
+      local others = without(all, "io/signer.c")
+      assert.same({}, matches(others, include, function(header) return not header:find "openssl" end))
+      assert.equal(1, #matches({ "lua_mde/io/signer.c" }, "#include <openssl/evp%.h>"))
+    end)
   end)
 
   it("reads no clock, sleeps nowhere and asks no environment in core/", function()
