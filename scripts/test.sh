@@ -114,6 +114,14 @@ check_format() { # part: check-format
 unit() { # part:
   check unit-build make_quietly build-unit CC="$compiler"
   run_unit unit "$variant"
+  without_libcrypto
+}
+
+# What a machine without OpenSSL's headers builds.
+without_libcrypto() {
+  local program="build/common-$variant-without-libcrypto/unit/assertion_test"
+  check no-libcrypto-build make_quietly LIBCRYPTO=no all "$program" LUA=lua5.4 CC="$compiler"
+  check no-libcrypto within 120 "$program"
 }
 
 # An interpreter. The specs that measure real time are left for `timing`.
