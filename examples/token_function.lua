@@ -1,4 +1,4 @@
--- A token that renews itself: the client asks a function, and the function asks a program.
+-- A token that renews itself, from any program: the client asks a function, and the function asks the program.
 --
 --   MDE_TOKEN_COMMAND="az account get-access-token --resource https://api.securitycenter.microsoft.com \
 --     --query accessToken --output tsv" lua5.4 examples/token_function.lua ID...

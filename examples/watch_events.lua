@@ -23,7 +23,7 @@ local describe = {
   page = function(event)
     return ("%s page %d: %d items"):format(event.operation, event.page, event.items)
   end,
-  token = function(event) return "token function asked: " .. (event.ok and "ok" or "failed") end,
+  token = function(event) return "token fetched: " .. (event.ok and "ok" or "failed") end,
 }
 
 local client = mde.client{

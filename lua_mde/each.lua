@@ -165,8 +165,10 @@ local function stop(self)
   self.by_call, self.under_way, self.spare, self.flying = {}, {}, {}, 0
 end
 
+--- A token that cannot be had just now may be had for a later id.
 local function stops(self, err)
-  return err.kind == "closed" or self.stop_on[err.kind]
+  if err.kind == "closed" then return true end
+  return self.stop_on[err.kind] and not (err.kind == "auth" and err.retryable)
 end
 
 local function wait(self)

@@ -71,6 +71,9 @@ local function translate(answer)
   return "answer", answer.seconds or 0, answer.status or 200, head_of(answer.headers), encode(answer.body)
 end
 
+--- What a token endpoint says if a test does not care: a token of an hour.
+local function any_token() return { body = { token_type = "Bearer", expires_in = 3600, access_token = "a-token" } } end
+
 local function next_answer(answers, request, count)
   if type(answers) == "function" then return answers(request) end
   if answers[count] == nil then
@@ -83,10 +86,11 @@ end
 local function split_options(options)
   local rest = {}
   for name, value in pairs(options) do rest[name] = value end
-  local answers, jitter = rest.answers, rest.jitter
-  rest.answers, rest.jitter = nil, nil
+  local answers, tokens, jitter = rest.answers, rest.token_answers, rest.jitter
+  rest.answers, rest.token_answers, rest.jitter = nil, nil, nil
+  if tokens == nil then tokens = any_token end
   if jitter == nil then jitter = 0.5 end
-  return rest, answers, jitter
+  return rest, answers, tokens, jitter
 end
 
 --- Blames the line that called testing.client.
@@ -102,6 +106,27 @@ local function make(options, script, jitter)
   return client
 end
 
+local function check_answers(name, answers)
+  if type(answers) == "table" or type(answers) == "function" then return end
+  error(("bad argument #1 to 'client' (option '%s': table or function expected, got %s)")
+    :format(name, type(answers)), 4)
+end
+
+--- What asks for each request's answer. Requests for tokens are counted by themselves.
+local function scripted(answers, tokens, requests)
+  local counts = { api = 0, token = 0 }
+  return function(operation, method, url)
+    local kind = operation == "token" and "token" or "api"
+    local request = {
+      operation = operation, method = method, url = url,
+      path = url:match("^%a+://[^/]*(/.*)$"), at = clock:now(),
+    }
+    requests[#requests + 1] = request
+    counts[kind] = counts[kind] + 1
+    return translate(next_answer(kind == "token" and tokens or answers, request, counts[kind]))
+  end
+end
+
 --- Makes a client whose requests go nowhere.
 -- @tparam table options those of `mde.client`, and:
 --   `answers`: an array, used up in order, or `function(request) -> answer`. An answer is a string (a
@@ -109,27 +134,21 @@ end
 --   `seconds` (how long it takes: 0), or with `error`: "timeout", "unreachable" (never sent),
 --   "broken" (sent, no answer) or "tls". A request has `operation`, `method`, `url`, `path` (with the
 --   query) and `at` (the clock's time).
+--   `token_answers`: likewise for the requests of a credential that fetches its tokens (the operation is
+--   then "token"). By default each is answered with a token that lives for an hour.
 --   `jitter`: the dice of the pauses between attempts, in [0, 1); 0.5 by default.
 -- @treturn client
 -- @raise what `mde.client` raises; later, from a method, an error if no answer is left.
 function testing.client(options)
   if type(options) ~= "table" then misuse("table expected, got " .. type(options)) end
-  local rest, answers, jitter = split_options(options)
-  if type(answers) ~= "table" and type(answers) ~= "function" then
-    misuse("option 'answers': table or function expected, got " .. type(answers))
-  end
+  local rest, answers, tokens, jitter = split_options(options)
+  check_answers("answers", answers)
+  check_answers("token_answers", tokens)
   if type(jitter) ~= "number" or not (jitter >= 0 and jitter < 1) then
     misuse "option 'jitter': must be a number, at least 0 and less than 1"
   end
   local requests = {}
-  local client = make(rest, function(operation, method, url)
-    local request = {
-      operation = operation, method = method, url = url,
-      path = url:match("^%a+://[^/]*(/.*)$"), at = clock:now(),
-    }
-    requests[#requests + 1] = request
-    return translate(next_answer(answers, request, #requests))
-  end, jitter)
+  local client = make(rest, scripted(answers, tokens, requests), jitter)
   requests_of[client] = requests
   return client
 end

@@ -66,7 +66,7 @@ describe("the architecture #as-built", function()
     it("nothing but itself and the C library in core/", function()
       local library = {}
       for name in ("assert ctype errno float inttypes limits math stdalign stdarg stdatomic stdbool stddef stdint "
-        .. "stdio stdlib stdnoreturn string"):gmatch "%a+" do library["<" .. name .. ".h>"] = true end
+        .. "stdio stdlib stdnoreturn string time"):gmatch "%a+" do library["<" .. name .. ".h>"] = true end
       assert.same({}, matches(core, include, function(header) return library[header] or header:find '^"core/' end))
     end)
 
@@ -91,7 +91,7 @@ describe("the architecture #as-built", function()
     it("OpenSSL's headers in io/signer.c only", function()
       local others = without(all, "io/signer.c")
       assert.same({}, matches(others, include, function(header) return not header:find "openssl" end))
-      assert.equal(1, #matches({ "lua_mde/io/signer.c" }, "#include <openssl/evp%.h>"))
+      assert.is_true(#matches({ "lua_mde/io/signer.c" }, "#include <openssl/") > 0)
     end)
   end)
 

@@ -42,6 +42,9 @@ local operations_c = shell.read "lua_mde/bind/operations.c"
 
 local ROW = '{"([%w_]+)", OPTION_%u'
 local client_options = captures(between(client_c, "client_rows[] = {", "};"), ROW)
+local source_rows = between(shell.read "lua_mde/bind/source.h", "#define SOURCE_ROWS(start)", "#endif")
+local credential_options = captures(source_rows, '"([%w_]+)", OPTION_%u')
+credential_options.credential, client_options.credential = nil, true -- the option that may hold the others
 local common_options = captures(between(operations_c, "common_rows[COMMON_ROWS] = {", "};"), ROW)
 local query_options = captures(between(operations_c, "list_rows(const", "\n}\n"), ROW)
 
@@ -124,7 +127,7 @@ local function rows_below(heading, head)
     elseif state == "below" and cells[1] == head then state = "table"
     elseif state == "table" and #cells == 0 then break
     elseif state == "table" and not cells[1]:find "^%-+$" then
-      cells[1] = assert(cells[1]:match "^`([%w_]+)`$", "not a name: " .. line)
+      cells[1] = assert(cells[1]:match "^`([%w_-]+)`$", "not a name: " .. line)
       rows[#rows + 1] = cells
     end
   end
@@ -182,6 +185,9 @@ describe("the reference and the types", function()
   it("know every option of mde.client", function()
     assert_reference(client_options, "## Options of mde.client", "option")
     assert_fields(client_options, "mde.Options")
+    assert_reference(credential_options, "## Credentials", "credential option")
+    assert_fields(credential_options, "mde.Credential")
+    assert.is_truthy(types:find("@class mde.Options: mde.Credential", 1, true))
   end)
 
   it("know every option of a call", function()
@@ -362,8 +368,35 @@ describe("the reference", function()
     for _, row in ipairs(rows_below("## Options of mde.client", "option")) do
       if defaults[row[1]] then assert.equal(defaults[row[1]], tonumber(row[3]), row[1]) end
       if row[1] == "base_url" then
-        assert.equal("`" .. client_c:match 'DEFAULT_BASE_URL "([^"]+)"' .. "`", row[3])
+        assert.equal("mde.client (" .. row[3]:match "^`(.+)`$" .. ", open)", tostring(mde.client{ token = "t" }))
       end
+    end
+  end)
+
+  it("tells the true clouds", function()
+    local names = {}
+    for _, row in ipairs(rows_below("## Clouds", "cloud")) do
+      names[#names + 1] = row[1]
+      local client = testing.client{ tenant_id = "tenant", client_id = "app", client_secret = "secret", cloud = row[1],
+        answers = { '{"value":[]}' } }
+      assert(client:alert_ips "da1")
+      local token, call = testing.requests(client)[1].url, testing.requests(client)[2].url
+      assert.equal(row[2], "`" .. call:match "^(https://[^/]+)" .. "`", row[1])
+      assert.equal(row[3], "`" .. token:match "^(https://[^/]+)" .. "`", row[1])
+      local local_client = testing.client{ managed_identity = true, cloud = row[1], answers = { '{"value":[]}' } }
+      assert(local_client:alert_ips "da1")
+      local resource = testing.requests(local_client)[1].url:match "resource=([^&]+)"
+      assert.equal(row[4], "`" .. resource:gsub("%%3A", ":"):gsub("%%2F", "/") .. "`", row[1])
+    end
+    local _, message = pcall(mde.client, { token = "t", cloud = "none" })
+    assert.is_truthy(message:find("one of " .. table.concat(names, " ") .. " expected", 1, true), message)
+    assert.is_truthy(types:find('@field cloud? "' .. table.concat(names, '"|"') .. '"', 1, true))
+  end)
+
+  it("tells every variable of the environment's credential", function()
+    local text = shell.read(REFERENCE)
+    for name in pairs(captures(shell.read "lua_mde/bind/source.c", '"(%u+_[%u_]+)"')) do
+      assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
     end
   end)
 end)
@@ -461,6 +494,12 @@ describe("the internals", function()
     end
     assert.same(sorted(there), sorted(mapped))
   end)
+end)
+
+it("the guide tells what to do about each number of Microsoft's login that the code knows", function()
+  local numbers = captures(between(shell.read "lua_mde/core/login_failure.c", "advice[] = {", "};"), "{(%d+), ")
+  local told = captures(shell.read "doc/guide.md", "\n| `AADSTS(%d+)`")
+  assert.same(sorted(numbers), sorted(told))
 end)
 
 it("the documents name the quota's margin and linger as the code has them", function()

@@ -230,6 +230,66 @@ describe("in the Lua state of a script that uses a network", function()
   end)
 end)
 
+describe("in the Lua state of a client that fetches its tokens", function()
+  local ALERT = "da637472900382838869_1364969609"
+  local space
+
+  setup(simulator.start)
+
+  before_each(function()
+    space = simulator.namespace()
+    space:register{ secrets = { ONE .. OTHER } }
+  end)
+
+  local function by_secret(options)
+    local all = { base_url = simulator.url, ca_file = simulator.ca_file, proxy = "", tenant_id = space.tenant_id,
+                  client_id = space.client_id, client_secret = ONE .. OTHER, authority = space:authority() }
+    for name, value in pairs(options or {}) do all[name] = value end
+    return mde.client(all)
+  end
+
+  it("the secret is held by nothing, whatever has come of the calls", function()
+    local client = by_secret()
+    assert(client:alert_ips(ALERT))
+    assert.is_false(is_held())
+    space:control{ expire_tokens = true }
+    assert(client:alert_ips(ALERT))
+    assert.is_false(is_held())
+    client:close()
+    assert.is_false(is_held())
+  end)
+
+  it("the token is held by nothing, nor what it came in", function()
+    local count = 0
+    local client = scripted.client({ EMPTY, { status = 401 }, EMPTY }, {
+      tenant_id = "tenant", client_id = "app", client_secret = "another-secret",
+      token_answers = function()
+        count = count + 1
+        return '{"expires_in":3600,"access_token":"' .. ONE .. (count == 1 and OTHER or RENEWED) .. '"}'
+      end,
+    })
+    assert(client:alert_ips "da1")
+    assert.is_false(is_held())
+    assert(client:alert_ips "da1")
+    assert.equal(2, count)
+    assert.is_false(is_held())
+    assert.is_false(is_held(RENEWED))
+    client:close()
+    assert.is_false(is_held(RENEWED))
+  end)
+
+  it("a secret that the endpoint repeats is in no error and no event", function()
+    space:fault{ operation = "token", status = 400, message = "AADSTS1: " .. ONE .. OTHER, times = -1 }
+    local told = {}
+    local client = by_secret{ on_event = function(event) told[#told + 1] = event end }
+    local _, err = client:alert_ips(ALERT)
+    assert.equal("auth", err.kind)
+    assert.truthy(err.message:find("AADSTS1: ***", 1, true), err.message)
+    assert.is_false(is_held())
+    client:close()
+  end)
+end)
+
 describe("in what people see", function()
   local TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 

@@ -8,7 +8,7 @@
 ---@field null lightuserdata stands for JSON's null; the same value as cjson.null, and true in a condition
 local mde = {}
 
----Raises on misuse: an unknown option, a wrong type, a value out of range, no token.
+---Raises on misuse: an unknown option, a wrong type, a value out of range, no credential or two.
 ---@param options mde.Options
 ---@return mde.Client client
 ---@nodiscard
@@ -31,9 +31,26 @@ function mde.windows(operation) end
 ---A token and the seconds that it lives, or nil and a message.
 ---@alias mde.TokenFunction fun(): string?, number|string|nil
 
----@class mde.Options
----@field token string|mde.TokenFunction a bearer token, or where to get one
----@field base_url? string https://HOST[:PORT][/PREFIX]; default https://api.security.microsoft.com
+---Exactly one: token, token_file, client_secret, certificate, federated_token_file or managed_identity.
+---@class mde.Credential
+---@field token? string|mde.TokenFunction a bearer token, or where to get one
+---@field token_file? string a file that holds one, and that somebody else keeps fresh
+---@field tenant_id? string id or domain name; with every other credential for messages only
+---@field client_id? string with client_secret, certificate or federated_token_file
+---@field client_secret? string its value, not its id
+---@field certificate? string PEM file of the certificate, and of its key unless private_key says otherwise
+---@field private_key? string PEM file
+---@field passphrase? string of the private key
+---@field signature_algorithm? "PS256"|"RS256" default "PS256"
+---@field federated_token_file? string a file that holds an assertion of another issuer
+---@field managed_identity? true|string the machine's own, or the client id of another that it has
+
+---@class mde.Options: mde.Credential
+---@field credential? mde.Credential|"environment" the fields of mde.Credential, or the variables of Azure's SDKs
+---@field cloud? "global"|"us"|"eu"|"uk"|"au"|"swa"|"ina"|"aea"|"gcc"|"gcc-high"|"dod" default "global"
+---@field base_url? string https://HOST[:PORT][/PREFIX]; default that of the cloud
+---@field authority? string login host; default that of the cloud
+---@field scope? string RESOURCE/.default; default that of the cloud
 ---@field rate_limit? table<number, integer>|false { [seconds] = calls } for each operation; false: no limit
 ---@field quota? mde.QuotaProtocol a budget to share; not together with rate_limit
 ---@field timeout? number seconds for one attempt; default 30
@@ -65,7 +82,7 @@ function mde.windows(operation) end
 ---@class mde.EachOptions: mde.CallOptions
 ---@field concurrency? integer calls in flight at once; default the client's
 ---@field ordered? boolean results in the order of the ids
----@field stop_on? table<mde.ErrorKind, boolean> kinds after which the loop ends; default { auth = true }
+---@field stop_on? table<mde.ErrorKind, boolean> kinds that end the loop, auth unless retryable; default { auth = true }
 
 ---@class mde.AlertsOptions: mde.CallOptions
 ---@field filter? string OData, unescaped: severity eq 'High'
@@ -245,7 +262,7 @@ function Quota:close() end
 -- Errors, events, statistics ------------------------------------------------------------------------
 
 ---@alias mde.ErrorKind
----| "auth" # 401, 403, or no token
+---| "auth" # 401, 403, or no token; retryable if the next fetch may well bring one
 ---| "not_found" # 404
 ---| "rate_limited" # 429, or a wait for quota that would pass the budget
 ---| "http" # any other status outside 2xx
@@ -271,7 +288,7 @@ function Quota:close() end
 
 ---@class mde.AttemptEvent
 ---@field kind "attempt"
----@field operation string
+---@field operation string "token" for a request for a token
 ---@field attempt integer which one of this page, from 1
 ---@field seconds number how long it took
 ---@field bytes integer of the body
@@ -288,7 +305,7 @@ function Quota:close() end
 ---@class mde.TokenEvent
 ---@field kind "token"
 ---@field ok boolean
----@field seconds? number the token's life, if the function told it
+---@field seconds? number the token's life, if it is known
 
 ---@class mde.PageEvent
 ---@field kind "page"
@@ -304,7 +321,7 @@ function Quota:close() end
 ---@field retries integer attempts that were followed by another for the same page
 ---@field throttled integer answers with status 429
 ---@field errors integer calls that returned nil, err
----@field tokens integer times that the token function was asked
+---@field tokens integer tokens fetched: requests for one, retries aside; askings of a function; readings of a file
 ---@field pages integer pages of collections
 ---@field waited_seconds number length of the waits that were begun
 ---@field bytes_received integer bytes of bodies, after decompression
@@ -439,12 +456,13 @@ function testing.requests(client) end
 ---@param seconds number 0 or more
 function testing.advance(seconds) end
 
----The time on that clock; it does not start at 0.
+---The time on that clock, which is its wall time too: seconds since 1970. It does not start at 0.
 ---@return number seconds
 function testing.now() end
 
 ---@class mde.TestingOptions: mde.Options
 ---@field answers mde.TestingAnswers used up in order, or asked for each request
+---@field token_answers? mde.TestingAnswers likewise for requests for tokens; default: a token of an hour for each
 ---@field jitter? number in [0, 1): the dice of the pauses between attempts; default 0.5
 
 ---@alias mde.TestingAnswers (string|mde.TestingAnswer)[]|fun(request: mde.TestingRequest): string|mde.TestingAnswer
@@ -457,7 +475,7 @@ function testing.now() end
 ---@field error? "timeout"|"unreachable"|"broken"|"tls" no answer
 
 ---@class mde.TestingRequest
----@field operation string
+---@field operation string "token" for a request for a token
 ---@field method string
 ---@field url string whole
 ---@field path string from the path on, with the query

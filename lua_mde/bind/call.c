@@ -17,6 +17,7 @@ static void take_out(Call *call)
   else
     call->list->end = call->link;
   call->next = NULL;
+  call->list->count--;
 }
 
 static void put_in(Call *call, CallList *list)
@@ -25,6 +26,7 @@ static void put_in(Call *call, CallList *list)
   call->link = list->end;
   *list->end = call;
   list->end = &call->next;
+  list->count++;
 }
 
 void call_move(Call *call, CallList *list)
@@ -55,7 +57,7 @@ static void withdraw(Call *call)
   call->exchange = NULL;
   call->scripted_ms = 0;
   call->core.requests += sent;
-  call->client->stats.attempts += sent;
+  call->client->stats.attempts += sent && !call_is_login(call);
   budget_release(call, sent ? MDE_SLOT_ABANDONED : MDE_SLOT_UNSENT);
 }
 
@@ -67,6 +69,11 @@ void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason)
   call_detach(call);
 }
 
+bool call_is_login(const Call *call)
+{
+  return call->core.login != NULL;
+}
+
 void call_detach(Call *call)
 {
   Client *client = call->client;
@@ -74,7 +81,10 @@ void call_detach(Call *call)
     return;
   withdraw(call);
   take_out(call);
-  client->unfinished--;
+  if (call_is_login(call))
+    client->token_call = NULL;
+  else
+    client->unfinished--;
   if (client->turn == call)
     client->turn = NULL;
   call->client = NULL;
@@ -165,34 +175,59 @@ Call *call_push(lua_State *L, int client_index, const call_order *order)
 void call_restart(lua_State *L, Call *call, Client *client, const call_order *order)
 {
   call_detach(call); /* it is, unless the last one ended in an unforeseen way */
-  mde_call_again(&call->core, order->operation, &order->limits, client_now_ms(client));
+  mde_call_again(&call->core, order->operation, &order->limits, NULL, client_now_ms(client));
   call->stepped = call->awaits_slot = call->cancel_asked = false;
+  call->token_since_ms = 0;
   set_off(L, call, client, order);
 }
 
 /* The client's user value is on top; the call is then above it. */
-static Call *push_first_own(lua_State *L, int client_index, const call_order *order)
+static Call *push_first_own(lua_State *L, int client_index, const char *name,
+                            const call_order *order)
 {
   Call *call = push_new(L, client_index, order);
   call->serves_again = true;
   lua_pushvalue(L, -1);
-  lua_setfield(L, -3, CLIENT_OWN_CALL);
+  lua_setfield(L, -3, name);
+  return call;
+}
+
+/* One that the client's user value keeps under that name; made the first time. */
+static Call *push_kept(lua_State *L, int client_index, const char *name, const call_order *order)
+{
+  compat_getuservalue(L, client_index);
+  lua_getfield(L, -1, name);
+  Call *call = lua_touserdata(L, -1);
+  if (call == NULL) {
+    lua_pop(L, 1);
+    call = push_first_own(L, client_index, name, order);
+  }
+  lua_remove(L, -2);
   return call;
 }
 
 /* Set off last: what raises before must not leave a call behind that would be sent. */
 Call *call_push_own(lua_State *L, int client_index, const call_order *order)
 {
-  compat_getuservalue(L, client_index);
-  lua_getfield(L, -1, CLIENT_OWN_CALL);
-  Call *call = lua_touserdata(L, -1);
-  if (call == NULL) {
-    lua_pop(L, 1);
-    call = push_first_own(L, client_index, order);
-  }
-  lua_remove(L, -2);
+  Call *call = push_kept(L, client_index, CLIENT_OWN_CALL, order);
   call_restart(L, call, lua_touserdata(L, client_index), order);
   return call;
+}
+
+/* It needs no place, and so is never queued. */
+void call_push_for_token(lua_State *L, int client_index, const mde_operation *operation,
+                         const mde_call_limits *limits)
+{
+  Client *client = lua_touserdata(L, client_index);
+  call_order order = {.operation = operation, .limits = *limits};
+  Call *call = push_kept(L, client_index, CLIENT_TOKEN_CALL, &order);
+  call_detach(call);
+  call->core.response.body.secret = true;
+  mde_call_again(&call->core, operation, limits, &client->source.login, client_now_ms(client));
+  call->stepped = call->cancel_asked = false;
+  call->client = client;
+  client->token_call = call;
+  put_in(call, &client->active);
 }
 
 void call_forget(lua_State *L, int call_index)

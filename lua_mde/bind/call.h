@@ -25,6 +25,8 @@ typedef struct Call {
   bool has_slot;          /* of the operation's quota */
   mde_file_slot slot;     /* which one, if processes share it */
   int64_t sent_ms;
+  int64_t
+      token_since_ms; /* since when it waits for a token that is being fetched; 0: it does not */
   /* Without a network: when the scripted outcome arrives, and what it is. */
   int64_t scripted_ms;
   mde_outcome scripted;
@@ -47,6 +49,13 @@ void call_restart(lua_State *L, Call *call, Client *client, const call_order *or
 
 /* Pushes the client's own, of the blocking methods: made once, and restarted for each. */
 Call *call_push_own(lua_State *L, int client_index, const call_order *order);
+
+/* Pushes the client's own that fetches a token, and sets it off. There must be none under way. */
+void call_push_for_token(lua_State *L, int client_index, const mde_operation *operation,
+                         const mde_call_limits *limits);
+
+/* Does it fetch a token, and not belong to any script? */
+bool call_is_login(const Call *call);
 
 /* Lets go of what came of a call: for one that serves again, when it has been handed out. */
 void call_forget(lua_State *L, int call_index);

@@ -1,34 +1,42 @@
 #include "bind/client.h"
 
 #include "bind/budget.h"
+#include "bind/claims.h"
 #include "bind/driver.h"
 #include "bind/error.h"
 #include "bind/operations.h"
 #include "bind/options.h"
+#include "bind/token.h"
 #include "core/version.h"
 #include "io/environment.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_BASE_URL "https://api.security.microsoft.com"
-
-enum { URL_TEXT_MAX = 2048, MIB = 1024 * 1024 };
+enum { MIB = 1024 * 1024 };
 
 /* --- options --- */
 
 typedef struct client_options {
-  mde_slice base_url, proxy, no_proxy, ca_file, user_agent, http_version;
+  source_options source;
+  whereabouts_options given;
+  whereabouts where;
+  mde_slice proxy, no_proxy, ca_file, user_agent, http_version;
   bool has_windows;
   mde_windows windows;
   mde_call_limits limits;
   uint32_t concurrency;
 } client_options;
 
+#define GIVEN(field) (offsetof(client_options, given) + offsetof(whereabouts_options, field))
 #define LIMIT(field) (offsetof(client_options, limits) + offsetof(mde_call_limits, field))
 
 static const option_row client_rows[] = {
-    {"token", OPTION_ANY, 0, 0, 0},
-    {"base_url", OPTION_TEXT, offsetof(client_options, base_url), 0, 0},
+    SOURCE_ROWS(offsetof(client_options, source)),
+    {"cloud", OPTION_TEXT, GIVEN(cloud), 0, 0},
+    {"base_url", OPTION_TEXT, GIVEN(base_url), 0, 0},
+    {"authority", OPTION_TEXT, GIVEN(authority), 0, 0},
+    {"scope", OPTION_TEXT, GIVEN(scope), 0, 0},
     {"rate_limit", OPTION_WINDOWS, offsetof(client_options, windows), 0, 0},
     {"quota", OPTION_ANY, 0, 0, 0},
     {"timeout", OPTION_SECONDS, LIMIT(timeout_ms), 0.001, 86400},
@@ -57,59 +65,20 @@ static const mde_call_limits default_limits = {
 static void read_options(lua_State *L, int argument, client_options *options)
 {
   *options = (client_options){.limits = default_limits, .concurrency = 8};
+  source_flatten(L, argument);
   options_read(L, argument, client_rows, options);
   options->has_windows = options_has(L, argument, "rate_limit");
-  if (options->base_url.data == NULL)
-    options->base_url = (mde_slice){DEFAULT_BASE_URL, strlen(DEFAULT_BASE_URL)};
+  source_check(L, argument, &options->source);
+  whereabouts_find(L, argument, &options->given, options->source.authority, &options->where);
 }
 
 /* --- what misuse is told --- */
-
-/* Never shows the token. */
-static void check_token(lua_State *L, int argument)
-{
-  size_t length;
-  options_push(L, argument, "token");
-  switch (lua_type(L, -1)) {
-  case LUA_TFUNCTION:
-    break;
-  case LUA_TSTRING: {
-    const char *token = lua_tolstring(L, -1, &length);
-    if (!mde_token_valid(token, length))
-      luaL_argerror(L, argument,
-                    "option 'token': empty, too long, or with characters that no token"
-                    " holds (a line end, perhaps)");
-    break;
-  }
-  case LUA_TNIL:
-    luaL_argerror(L, argument,
-                  "no credential: give 'token', a string or a function"
-                  " (is the environment variable that it comes from set?)");
-    break;
-  default:
-    luaL_argerror(L, argument,
-                  lua_pushfstring(L, "option 'token': string or function expected, got %s",
-                                  luaL_typename(L, -1)));
-  }
-  lua_pop(L, 1);
-}
-
-static void check_base_url(lua_State *L, int argument, mde_slice text)
-{
-  mde_base_url base;
-  if (text.length > URL_TEXT_MAX || !mde_base_url_parse(&base, text.data, text.length))
-    luaL_argerror(L, argument, "option 'base_url': https://HOST[:PORT][/PREFIX] expected");
-  if (!base.https && !base.loopback)
-    luaL_argerror(L, argument,
-                  "option 'base_url': plain http would show the token to the network;"
-                  " use https (http is for loopback addresses)");
-}
 
 /* Without TLS a proxy sees the token: then it must be on this machine, too. */
 static void check_proxy(lua_State *L, int argument, const client_options *options)
 {
   mde_base_url base, proxy;
-  mde_base_url_parse(&base, options->base_url.data, options->base_url.length);
+  mde_base_url_parse(&base, options->where.base_url.data, options->where.base_url.length);
   if (base.https || options->proxy.length == 0)
     return;
   if (!mde_base_url_parse(&proxy, options->proxy.data, options->proxy.length) || !proxy.loopback)
@@ -166,17 +135,30 @@ static void take_quota(lua_State *L, int argument, Client *client, const client_
   lua_pop(L, 1);
 }
 
+/* A token that says when it ends is not used any longer. */
 static void take_token(lua_State *L, int argument, Client *client)
 {
+  char moment[MDE_INSTANT_TEXT_SIZE], reason[MDE_INSTANT_TEXT_SIZE + 64];
   mde_slice token;
   options_push(L, argument, "token");
-  bool is_function = lua_isfunction(L, -1);
-  mde_credential_init(&client->credential, &mde_memory_system, is_function);
-  if (!is_function) {
-    token.data = lua_tolstring(L, -1, &token.length);
-    check_memory(L, mde_credential_set(&client->credential, token, MDE_TIME_NEVER));
-  }
+  token.data = lua_tolstring(L, -1, &token.length);
+  claims_read(L, token, &client->source.claims);
+  check_memory(L, mde_credential_set(&client->credential, token, token_expiry_ms(client)));
+  mde_instant_text(moment, client->source.claims.expires_s);
+  snprintf(reason, sizeof reason, "the token expired at %s; get a new one", moment);
+  mde_credential_explain(&client->credential, reason);
   lua_pop(L, 1);
+}
+
+static void take_source(lua_State *L, int argument, Client *client, const client_options *options)
+{
+  bool given = options->source.kind == SOURCE_TOKEN;
+  mde_credential_init(&client->credential, &mde_memory_system, !given);
+  bool ok = source_take(&client->source, &options->source, &options->where);
+  check_memory(L, ok ? MDE_OK : MDE_NO_MEMORY);
+  client->credential.patient = source_is_remote(&client->source);
+  if (given)
+    take_token(L, argument, client);
 }
 
 /* The string, or what the environment says; "" means none. */
@@ -243,13 +225,12 @@ static Client *push_zeroed(lua_State *L)
   return client;
 }
 
-Client *client_create(lua_State *L, int argument, bool scripted)
+Client *client_create(lua_State *L, int argument, mde_clock *clock)
 {
+  bool scripted = clock != NULL;
   client_options options;
   luaL_checkstack(L, 12, "client");
   read_options(L, argument, &options);
-  check_token(L, argument);
-  check_base_url(L, argument, options.base_url);
   check_proxy(L, argument, &options);
   check_version(L, argument, options.http_version);
   budget_check_quota(L, argument, scripted);
@@ -258,13 +239,13 @@ Client *client_create(lua_State *L, int argument, bool scripted)
   client->limits = options.limits;
   client->concurrency = options.concurrency;
   client->scripted = scripted;
-  client->clock = &client->own_clock;
+  client->clock = scripted ? clock : &client->own_clock;
   client->random_state = mde_random_seed();
   client->fixed_jitter = -1;
   client->has_events = options_has(L, argument, CLIENT_ON_EVENT);
-  take_base_url(L, client, options.base_url);
+  take_base_url(L, client, options.where.base_url);
   take_quota(L, argument, client, &options);
-  take_token(L, argument, client);
+  take_source(L, argument, client, &options);
   if (!scripted)
     take_transport(L, client, &options);
   client->open = true;
@@ -275,7 +256,7 @@ int client_new(lua_State *L)
 {
   if (lua_isnone(L, 1))
     luaL_argerror(L, 1, "a table of options expected: mde.client{ token = ... }");
-  client_create(L, 1, false);
+  client_create(L, 1, NULL);
   return 1;
 }
 
@@ -297,6 +278,7 @@ void client_close(Client *client)
   mde_transport_close(client->transport);
   client->transport = NULL;
   mde_credential_free(&client->credential);
+  source_free(&client->source);
 }
 
 /* close, __gc and __close: any object, any number of times. */
@@ -306,8 +288,9 @@ static int client_gc(lua_State *L)
   if (client == NULL)
     return 0;
   if (client->busy) {
-    /* The token goes at once: it may be os.exit that ends the state, and nobody comes back. */
+    /* The secrets go at once: it may be os.exit that ends the state, and nobody comes back. */
     mde_credential_free(&client->credential);
+    source_forget(&client->source);
     client->close_asked = true;
     return 0;
   }

@@ -7,6 +7,7 @@
 #define MDE_BIND_CLIENT_H
 
 #include "bind/quota.h"
+#include "bind/source.h"
 #include "core/call.h"
 #include "io/clock.h"
 #include "io/transport.h"
@@ -17,20 +18,22 @@
 #define MAX_BODY_MAX ((double)(SIZE_MAX / 4 < ((size_t)1 << 40) ? SIZE_MAX / 4 : ((size_t)1 << 40)))
 
 /* Fields of the user value. */
-#define CLIENT_TOKEN "token"       /* the token function */
-#define CLIENT_ON_EVENT "on_event" /* the event function */
-#define CLIENT_BASE_URL "base_url" /* its text */
-#define CLIENT_QUOTA "quota"       /* the quota, ours or a script's */
-#define CLIENT_OWN_CALL "own_call" /* of its blocking methods, one after the other */
-#define CLIENT_CALLS "calls"       /* weak: light userdata -> call userdata */
-#define CLIENT_SCRIPT "script"     /* mde.testing's answering function */
-#define CLIENT_CLOCK "clock"       /* mde.testing's clock */
+#define CLIENT_TOKEN "token"           /* the token function */
+#define CLIENT_ON_EVENT "on_event"     /* the event function */
+#define CLIENT_BASE_URL "base_url"     /* its text */
+#define CLIENT_QUOTA "quota"           /* the quota, ours or a script's */
+#define CLIENT_OWN_CALL "own_call"     /* of its blocking methods, one after the other */
+#define CLIENT_TOKEN_CALL "token_call" /* of its fetches of tokens, likewise */
+#define CLIENT_CALLS "calls"           /* weak: light userdata -> call userdata */
+#define CLIENT_SCRIPT "script"         /* mde.testing's answering function */
+#define CLIENT_CLOCK "clock"           /* mde.testing's clock */
 
 struct Call;
 
 /* Calls in the order in which they came; each takes itself out. */
 typedef struct CallList {
   struct Call *first, **end;
+  uint32_t count;
 } CallList;
 
 typedef struct client_stats {
@@ -48,7 +51,8 @@ typedef struct Client {
   mde_call_limits limits;
   uint32_t concurrency, in_flight;
   mde_credential credential;
-  Quota *quota; /* in the user value; NULL: a script's */
+  TokenSource source; /* of its tokens */
+  Quota *quota;       /* in the user value; NULL: a script's */
   mde_transport *transport;
   mde_clock *clock; /* own_clock, or mde.testing's, which the user value keeps alive */
   mde_clock own_clock;
@@ -59,6 +63,7 @@ typedef struct Client {
   CallList active;            /* not finished, and not on the wire */
   CallList flying;            /* on the wire */
   struct Call *cursor;        /* of the active ones: whose turn is next */
+  struct Call *token_call;    /* active or on the wire; NULL: no token is being fetched from afar */
   struct Call *turn;          /* whose turn it is */
   struct Call
       *handled; /* by the driver: if a callback cancels it, that waits until the driver may */
@@ -69,9 +74,9 @@ typedef struct Client {
 /* `mde.client(options)`. */
 int client_new(lua_State *L);
 
-/* Makes a client from the options at `argument`, and leaves its userdata on top. A scripted one gets
- * no transport; its clock and script are then set by the caller. */
-Client *client_create(lua_State *L, int argument, bool scripted);
+/* Makes a client from the options at `argument`, and leaves its userdata on top. With a clock of
+ * mde.testing it gets no transport; its script is then set, and the clock kept alive, by the caller. */
+Client *client_create(lua_State *L, int argument, mde_clock *clock);
 
 /* Registers the class: a method for each operation of the table, and the others. */
 void client_register(lua_State *L);

@@ -4,6 +4,7 @@
 #include "bind/budget.h"
 #include "bind/error.h"
 #include "bind/event.h"
+#include "bind/login.h"
 #include "bind/script.h"
 #include "bind/token.h"
 
@@ -24,7 +25,10 @@ static void tell_wait(lua_State *L, int client_index, const Call *call, const ch
   int64_t wait_ms = call->core.wake_ms - client_now_ms(call->client);
   if (call->core.need != MDE_CALL_WAIT || wait_ms <= 0)
     return;
-  call->client->stats.waited_ms += wait_ms;
+  if (call_is_login(call)) /* those who wait for it tell of that when it is over */
+    call->client->credential.ready_ms = call->core.wake_ms;
+  else
+    call->client->stats.waited_ms += wait_ms;
   event_wait(L, client_index, call, call->core.wait_reason, wait_ms, trouble);
 }
 
@@ -79,6 +83,8 @@ static void count(client_stats *stats, const mde_call *core, const mde_outcome *
                   size_t bytes)
 {
   stats->bytes += bytes;
+  if (core->login != NULL)
+    return;
   stats->attempts += outcome->sent;
   stats->throttled += core->response.status == 429;
   stats->retries += core->need == MDE_CALL_WAIT || core->need == MDE_CALL_TOKEN;
@@ -86,10 +92,14 @@ static void count(client_stats *stats, const mde_call *core, const mde_outcome *
 
 /* A service or proxy that echoes the request must not bring the token into a message. Now is the time:
  * a token that the answer refuses is forgotten by the core. */
-static void hide_token(Call *call)
+static void hide_secrets(Call *call)
 {
   mde_response *response = &call->core.response;
-  if (response->status >= 300)
+  if (response->status < 300)
+    return;
+  if (call_is_login(call))
+    login_hide(call);
+  else
     error_hide(&response->body, mde_credential_token(&call->client->credential));
 }
 
@@ -102,13 +112,14 @@ static void conclude(lua_State *L, int client_index, int call_index, const mde_o
   size_t bytes = call->core.response.body.length;
   call->exchange = NULL;
   call_move(call, &client->active);
-  hide_token(call);
+  hide_secrets(call);
   bool settled = budget_release(call, slot_end(outcome));
   mde_call_feed(&call->core, outcome, client_now_ms(client), jitter(client));
   count(&client->stats, &call->core, outcome, bytes);
   if (!settled)
     budget_tell(L, client_index, call_index, slot_end(outcome));
-  budget_learn(L, client_index, call);
+  if (!call_is_login(call)) /* the token's endpoint has limits of its own */
+    budget_learn(L, client_index, call);
   event_attempt(L, client_index, call, outcome, attempt, bytes);
   tell_wait(L, client_index, call, NULL);
 }
@@ -133,6 +144,34 @@ static bool send(lua_State *L, int client_index, int call_index)
   return true;
 }
 
+static bool take_body(lua_State *L, int client_index, int call_index)
+{
+  if (call_is_login(lua_touserdata(L, call_index)))
+    login_take(L, client_index, call_index);
+  else
+    answer_take(L, client_index, call_index);
+  return true;
+}
+
+static bool await_token(Call *call)
+{
+  if (call->core.need == MDE_CALL_TOKEN && call->token_since_ms == 0)
+    call->token_since_ms = client_now_ms(call->client);
+  return false;
+}
+
+/* What a call has waited for a token is known when it has one. */
+static void tell_token_wait(lua_State *L, int client_index, Call *call)
+{
+  int64_t waited_ms = client_now_ms(call->client) - call->token_since_ms;
+  bool told = call->token_since_ms == 0 || waited_ms <= 0;
+  call->token_since_ms = 0;
+  if (told)
+    return;
+  call->client->stats.waited_ms += waited_ms;
+  event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms, NULL);
+}
+
 /* The call's userdata is at `call_index`. */
 static bool take_step(lua_State *L, int client_index, int call_index)
 {
@@ -142,13 +181,14 @@ static bool take_step(lua_State *L, int client_index, int call_index)
     token_fetch(L, client_index, call);
     return true;
   case MDE_CALL_QUOTA:
+    tell_token_wait(L, client_index, call);
     return ask_quota(L, client_index, call_index);
   case MDE_CALL_SEND:
     return send(L, client_index, call_index);
   case MDE_CALL_BODY:
-    answer_take(L, client_index, call_index);
-    return true;
+    return take_body(L, client_index, call_index);
   case MDE_CALL_WAIT:
+    return await_token(call);
   case MDE_CALL_IN_FLIGHT:
   case MDE_CALL_DONE:
   case MDE_CALL_FAILED:
@@ -200,10 +240,20 @@ static void enqueue(lua_State *L, int call_index)
   lua_pop(L, 2);
 }
 
+static void finish_login(lua_State *L, int client_index, Call *call)
+{
+  call_detach(call);
+  login_end(L, client_index, call);
+}
+
 /* Tells whoever waits for the call, and lets its client forget it. */
-static void finish(lua_State *L, int call_index)
+static void finish(lua_State *L, int client_index, int call_index)
 {
   Call *call = lua_touserdata(L, call_index);
+  if (call_is_login(call)) {
+    finish_login(L, client_index, call);
+    return;
+  }
   call->client->stats.errors += call->core.need == MDE_CALL_FAILED;
   call_detach(call);
   if (call->core.need == MDE_CALL_DONE)
@@ -217,12 +267,13 @@ static bool is_finished(const Call *call)
 }
 
 /* The call is no longer in the hands of the driver, who ends what has ended meanwhile. */
-static void let_go(lua_State *L, Client *client, int call_index)
+static void let_go(lua_State *L, int client_index, int call_index)
 {
+  Client *client = lua_touserdata(L, client_index);
   Call *call = lua_touserdata(L, call_index);
   client->handled = NULL;
   if (is_finished(call))
-    finish(L, call_index);
+    finish(L, client_index, call_index);
   else if (call->cancel_asked)
     call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
 }
@@ -237,12 +288,18 @@ static void take_turn(lua_State *L, int client_index, int call_index)
     ;
   call->stepped = true;
   client->turn = NULL;
-  let_go(L, client, call_index);
+  let_go(L, client_index, call_index);
 }
 
+/* While a token is being fetched, more than the first could only wait for it, and fail with it. */
 static bool has_place(const Client *client)
 {
-  return client->queued.first != NULL && client->in_flight < client->concurrency;
+  if (client->queued.first == NULL || client->in_flight >= client->concurrency)
+    return false;
+  const Call *token_call = client->token_call;
+  bool counts = token_call != NULL && token_call->list == &client->active;
+  return client->active.count - counts < client->concurrency ||
+         !mde_credential_awaited(&client->credential, client_now_ms(client));
 }
 
 /* Those whose time is over end as active ones. This looks at all, but hardly ever. */
@@ -272,11 +329,31 @@ static void give_turn(lua_State *L, int client_index, int calls_index, Call *cal
   lua_settop(L, calls_index);
 }
 
+/* The fetch of a token, as far as it goes by itself: before the others, who may wait for it, and behind
+ * them, if one of them has begun it. */
+static void advance_token(lua_State *L, int client_index, int calls_index)
+{
+  const Client *client = lua_touserdata(L, client_index);
+  Call *call = client->token_call;
+  if (call != NULL && call->list == &client->active && is_running(client))
+    give_turn(L, client_index, calls_index, call);
+}
+
+/* While the old one is in use. */
+static void renew_early(lua_State *L, int client_index)
+{
+  Client *client = lua_touserdata(L, client_index);
+  if (client->unfinished > 0 && mde_credential_renews(&client->credential, client_now_ms(client)))
+    token_fetch(L, client_index, NULL);
+}
+
 /* First those that have begun, then as many others as there are places for. */
 static void advance(lua_State *L, int client_index)
 {
   Client *client = lua_touserdata(L, client_index);
+  renew_early(L, client_index);
   int calls_index = push_calls(L, client_index);
+  advance_token(L, client_index, calls_index);
   expire_queued(client);
   client->cursor = client->active.first;
   while (client->cursor != NULL && is_running(client)) {
@@ -290,6 +367,8 @@ static void advance(lua_State *L, int client_index)
     call_move(call, &client->active);
     give_turn(L, client_index, calls_index, call);
   }
+  if (client->token_call != NULL && !client->token_call->stepped)
+    advance_token(L, client_index, calls_index);
   lua_settop(L, calls_index - 1);
 }
 
@@ -314,7 +393,7 @@ static void harvest(lua_State *L, int client_index)
     if (push_anchor(L, calls_index, call)) {
       client->handled = call;
       conclude(L, client_index, calls_index + 1, &finished.outcome);
-      let_go(L, client, calls_index + 1);
+      let_go(L, client_index, calls_index + 1);
     } else {
       call->exchange = NULL;
       budget_release(call, slot_end(&finished.outcome));
@@ -445,11 +524,15 @@ static void put_right(lua_State *L, int client_index)
 {
   Client *client = lua_touserdata(L, client_index);
   Call *turn = client->turn;
-  if (client->credential.fetching) /* nobody is, any more: the next call must not wait for it */
-    mde_credential_fail(&client->credential, "the fetch was broken off");
   client->turn = client->handled = client->cursor = NULL;
   if (turn != NULL)
     break_off(L, client_index, turn);
+  if (!client->credential.fetching || client->token_call != NULL)
+    return;
+  /* Nobody is fetching any more: the next call must not wait for it. */
+  mde_login_reset(&client->source.login);
+  mde_credential_fail(&client->credential, MDE_FETCH_FAILED, 0, "the fetch was broken off",
+                      client_now_ms(client));
 }
 
 /* The function's arguments are on top. Returns pcall's status; the error is then on top. */

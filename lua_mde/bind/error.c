@@ -171,14 +171,35 @@ static void set_facts(lua_State *L, const mde_failure *failure)
   lua_setfield(L, -2, "retryable");
 }
 
+/* What the token lacks, as far as it says so itself. */
+static mde_slice find_hint(const Call *call, const Client *client, char *text, size_t size)
+{
+  const mde_failure *failure = &call->core.failure;
+  if (failure->status != 401 && failure->status != 403)
+    return (mde_slice){"", 0};
+  mde_claims_wanted wanted = {.audience = source_text(&client->source, SOURCE_AUDIENCE),
+                              .tenant = source_text(&client->source, SOURCE_TENANT_ID),
+                              .permission = call->core.operation->permission,
+                              .now_s = mde_clock_unix_s(client->clock)};
+  mde_memory array = mde_memory_block(text);
+  mde_buffer hint;
+  mde_buffer_init(&hint, &array, size - 1);
+  mde_claims_hint(&hint, &client->source.claims, &wanted, failure->status);
+  return (mde_slice){mde_buffer_text(&hint), hint.length};
+}
+
 void error_push(lua_State *L, const Call *call, const Client *client)
 {
+  char hint[MDE_FAILURE_TEXT_MAX];
   const mde_failure *failure = &call->core.failure;
   if (failure->kind == MDE_ERROR_MEMORY)
     luaL_error(L, "not enough memory");
   luaL_checkstack(L, 12, "error");
   mde_slice token = mde_credential_token(&client->credential);
-  mde_failure_context context = {.operation = call->core.operation, .origin = client->base.origin};
+  mde_failure_context context = {.operation = call->core.operation,
+                                 .origin = client->base.origin,
+                                 .audience = source_text(&client->source, SOURCE_AUDIENCE),
+                                 .hint = find_hint(call, client, hint, sizeof hint)};
   push_service_error(L, call);
   int service = lua_gettop(L);
   context.service_code = push_words(L, service, "code", token);

@@ -167,14 +167,13 @@ static int client_scripted(lua_State *L)
   mde_clock *clock = check_clock(L, 3);
   lua_Number jitter = luaL_checknumber(L, 4);
   luaL_argcheck(L, jitter >= 0 && jitter < 1, 4, "a number in [0, 1) expected");
-  Client *client = client_create(L, 1, true);
+  Client *client = client_create(L, 1, clock);
   compat_getuservalue(L, -1);
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, CLIENT_SCRIPT);
   lua_pushvalue(L, 3);
   lua_setfield(L, -2, CLIENT_CLOCK);
   lua_pop(L, 1);
-  client->clock = clock;
   client->fixed_jitter = (double)jitter;
   return 1;
 }

@@ -1,7 +1,10 @@
 #include "bind/token.h"
 
+#include "bind/claims.h"
 #include "bind/event.h"
 #include "bind/interrupt.h"
+#include "bind/login.h"
+#include "bind/token_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,7 +84,7 @@ static bool call_function(lua_State *L, int client_index)
 
 static void fail(Client *client, const char *reason)
 {
-  mde_credential_fail(&client->credential, reason);
+  mde_credential_fail(&client->credential, MDE_FETCH_FAILED, 0, reason, client_now_ms(client));
 }
 
 static void fail_with_error(lua_State *L, Client *client)
@@ -95,18 +98,27 @@ static void fail_with_error(lua_State *L, Client *client)
   fail(client, reason);
 }
 
-static bool accept(lua_State *L, Client *client, int first, double seconds)
+void token_look(lua_State *L, Client *client, mde_slice token)
 {
-  mde_slice token;
-  token.data = lua_tolstring(L, first, &token.length);
-  mde_status status = mde_credential_set(&client->credential, token, expiry_ms(client, seconds));
-  if (status != MDE_OK)
-    fail(client, "not enough memory for the token");
-  return status == MDE_OK;
+  claims_read(L, token, &client->source.claims);
+}
+
+bool token_accept(Client *client, mde_slice token, int64_t expires_ms)
+{
+  return mde_credential_set(&client->credential, token, expires_ms) == MDE_OK;
+}
+
+int64_t token_expiry_ms(const Client *client)
+{
+  const mde_claims *claims = &client->source.claims;
+  if (claims->expires_s == 0)
+    return MDE_TIME_NEVER;
+  int64_t life_s = claims->expires_s - mde_clock_unix_s(client->clock);
+  return client_now_ms(client) + life_s * 1000;
 }
 
 /* Asks the function and hands over what it brings. `seconds` is the token's life. */
-static bool fetch(lua_State *L, int client_index, double *seconds)
+static bool ask_function(lua_State *L, int client_index, double *seconds)
 {
   Client *client = lua_touserdata(L, client_index);
   char reason[MDE_TOKEN_REASON_MAX + 1];
@@ -120,22 +132,39 @@ static bool fetch(lua_State *L, int client_index, double *seconds)
     fail(client, fault);
     return false;
   }
+  mde_slice token;
+  token.data = lua_tolstring(L, first, &token.length);
   *seconds = life_seconds(L, first + 1);
-  return accept(L, client, first, *seconds);
+  token_look(L, client, token);
+  if (token_accept(client, token, expiry_ms(client, *seconds)))
+    return true;
+  fail(client, "not enough memory for the token");
+  return false;
 }
 
-void token_fetch(lua_State *L, int client_index, const Call *call)
+static void fetch_from_function(lua_State *L, int client_index, const Call *call)
 {
   Client *client = lua_touserdata(L, client_index);
   int64_t began_ms = client_now_ms(client);
   int top = lua_gettop(L);
   double seconds = 0;
   client->stats.tokens++;
-  bool ok = fetch(L, client_index, &seconds);
+  bool ok = ask_function(L, client_index, &seconds);
   int64_t waited_ms = client_now_ms(client) - began_ms;
   client->stats.waited_ms += waited_ms;
   lua_settop(L, top);
   event_token(L, client_index, ok, seconds);
   if (waited_ms > 0)
     event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms, NULL);
+}
+
+void token_fetch(lua_State *L, int client_index, const Call *call)
+{
+  const Client *client = lua_touserdata(L, client_index);
+  if (client->source.kind == SOURCE_FUNCTION)
+    fetch_from_function(L, client_index, call);
+  else if (client->source.kind == SOURCE_TOKEN_FILE)
+    token_file_read(L, client_index);
+  else
+    login_begin(L, client_index);
 }

@@ -1,14 +1,25 @@
-/* Tokens from the script's function: asked when the credential says so, judged, and handed over.
+/* Tokens, from wherever the client has them: asked for when the credential says so, judged, and handed
+ * over.
  *
- * The function runs protected: its errors, a `nil, message`, a wrong type and a yield become the
- * credential's failure, and so kind `auth`. The event `token` tells of each asking, and `wait` of how
- * long the call that needed the token was held up by it. */
+ * A script's function runs protected: its errors, a `nil, message`, a wrong type and a yield become
+ * the credential's failure, and so kind `auth`. The event `token` tells of each asking, and `wait` of
+ * how long the call that needed the token was held up by it. */
 #ifndef MDE_BIND_TOKEN_H
 #define MDE_BIND_TOKEN_H
 
 #include "bind/call.h"
 
-/* Raises only what on_event raises, and for memory. */
+/* Begins a fetch, and ends it too unless the token comes from another machine. `call` is the one that
+ * needs it; NULL: an early renewal. Raises only what on_event raises, and for memory. */
 void token_fetch(lua_State *L, int client_index, const Call *call);
+
+/* What a token that has come says of itself, for messages. Raises for memory. */
+void token_look(lua_State *L, Client *client, mde_slice token);
+
+/* When the token that was looked at last is over; MDE_TIME_NEVER: it does not say. */
+int64_t token_expiry_ms(const Client *client);
+
+/* Takes in a token that lives until then. False: not enough memory. */
+bool token_accept(Client *client, mde_slice token, int64_t expires_ms);
 
 #endif

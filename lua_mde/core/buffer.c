@@ -95,6 +95,20 @@ mde_status mde_buffer_append_integer(mde_buffer *buffer, int64_t number)
   return mde_buffer_append(buffer, digits, (size_t)size);
 }
 
+static bool is_blank(char byte)
+{
+  return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+mde_slice mde_slice_trim(mde_slice text)
+{
+  while (text.length > 0 && is_blank(text.data[text.length - 1]))
+    text.length--;
+  while (text.length > 0 && is_blank(text.data[0]))
+    text = (mde_slice){text.data + 1, text.length - 1};
+  return text;
+}
+
 const char *mde_buffer_text(const mde_buffer *buffer)
 {
   return buffer->data != NULL ? buffer->data : "";

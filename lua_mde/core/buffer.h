@@ -43,6 +43,9 @@ mde_status mde_buffer_append_text(mde_buffer *buffer, const char *text);
 mde_status mde_buffer_append_char(mde_buffer *buffer, char byte);
 mde_status mde_buffer_append_integer(mde_buffer *buffer, int64_t number);
 
+/* Without blanks and line ends before and behind. */
+mde_slice mde_slice_trim(mde_slice text);
+
 /* The bytes as a C string; "" for an empty buffer. Borrows: valid until the next change. */
 const char *mde_buffer_text(const mde_buffer *buffer);
 

@@ -7,12 +7,18 @@
 
 enum { TROUBLE_MAX_MS = 120000 };
 
+/* Where an attempt begins. */
+static mde_call_need first_need(const mde_call *call)
+{
+  return call->login != NULL ? MDE_CALL_SEND : MDE_CALL_TOKEN;
+}
+
 static void begin(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
                   int64_t now_ms)
 {
   call->operation = operation;
   call->limits = *limits;
-  call->need = MDE_CALL_TOKEN;
+  call->need = first_need(call);
   call->deadline_ms = MDE_TIME_NEVER;
   call->trouble_ms = MDE_TIME_NEVER;
   call->wake_ms = now_ms;
@@ -36,11 +42,13 @@ void mde_call_rest(mde_call *call)
 }
 
 void mde_call_again(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
-                    int64_t now_ms)
+                    const mde_login *login, int64_t now_ms)
 {
   mde_call_rest(call);
-  *call = (mde_call){
-      .credential = call->credential, .paging = call->paging, .response = call->response};
+  *call = (mde_call){.credential = call->credential,
+                     .login = login,
+                     .paging = call->paging,
+                     .response = call->response};
   mde_response_reset(&call->response);
   call->response.body.max_bytes = limits->max_body_bytes;
   begin(call, operation, limits, now_ms);
@@ -139,20 +147,42 @@ static mde_call_need await_token(mde_call *call, mde_call_need need)
   return need;
 }
 
-static mde_call_need ask_token(mde_call *call, int64_t now_ms)
+static mde_call_need reject_token(mde_call *call, int64_t now_ms)
 {
-  if (call->token_awaited && call->token_failures != call->credential->failures) {
-    mde_call_reject(call, MDE_ERROR_AUTH, MDE_FAILURE_TOKEN, call->credential->reason);
+  const mde_credential *credential = call->credential;
+  const char *reason = credential->reason[0] != '\0' ? credential->reason : "there is none";
+  mde_call_reject(call, MDE_ERROR_AUTH, MDE_FAILURE_TOKEN, reason);
+  call->failure.retryable =
+      credential->end == MDE_FETCH_PASSING || credential->end == MDE_FETCH_THROTTLED;
+  if (credential->end == MDE_FETCH_THROTTLED && now_ms < credential->blocked_ms)
+    call->failure.retry_after_ms = credential->blocked_ms - now_ms;
+  return call->need;
+}
+
+/* Somebody else is fetching; perhaps the token's endpoint has asked for a pause. */
+static mde_call_need await_fetch(mde_call *call, int64_t now_ms)
+{
+  if (call->credential->ready_ms >= call->deadline_ms) {
+    reject_wait(call, MDE_WAIT_RETRY_AFTER, call->credential->ready_ms - now_ms);
     return call->need;
   }
+  return await_token(call, MDE_CALL_WAIT);
+}
+
+static mde_call_need ask_token(mde_call *call, int64_t now_ms)
+{
+  if (call->token_awaited && call->token_failures != call->credential->failures)
+    return reject_token(call, now_ms);
   switch (mde_credential_ask(call->credential, now_ms)) {
   case MDE_TOKEN_FETCH:
     return await_token(call, MDE_CALL_TOKEN);
   case MDE_TOKEN_WAIT:
-    return await_token(call, MDE_CALL_WAIT);
-  case MDE_TOKEN_NONE:
-    mde_call_reject(call, MDE_ERROR_AUTH, MDE_FAILURE_TOKEN, "there is none");
+    return await_fetch(call, now_ms);
+  case MDE_TOKEN_LATER:
+    pause(call, MDE_WAIT_RETRY_AFTER, call->credential->blocked_ms - now_ms, now_ms);
     return call->need;
+  case MDE_TOKEN_NONE:
+    return reject_token(call, now_ms);
   case MDE_TOKEN_FRESH:
     break;
   }
@@ -171,8 +201,9 @@ mde_call_need mde_call_next(mde_call *call, int64_t now_ms)
   if (is_before_sending(call) && now_ms >= call->deadline_ms)
     mde_call_reject(call, MDE_ERROR_TIMEOUT, MDE_FAILURE_BUDGET_SPENT, NULL);
   if (call->need == MDE_CALL_WAIT && now_ms >= call->wake_ms)
-    call->need = MDE_CALL_TOKEN;
-  if (call->need == MDE_CALL_SEND && now_ms - call->granted_ms > MDE_QUOTA_FRESH_MS)
+    call->need = first_need(call);
+  if (call->need == MDE_CALL_SEND && call->login == NULL &&
+      now_ms - call->granted_ms > MDE_QUOTA_FRESH_MS)
     call->need = MDE_CALL_QUOTA;
   return call->need == MDE_CALL_TOKEN ? ask_token(call, now_ms) : call->need;
 }
@@ -238,14 +269,21 @@ int64_t mde_call_lease_ms(const mde_call *call, int64_t now_ms)
 
 mde_request mde_call_request(mde_call *call, int64_t now_ms)
 {
+  const mde_login *login = call->login;
   int64_t timeout_ms = attempt_ms(call, now_ms);
+  mde_slice form = {"", 0};
   mde_response_reset(&call->response);
-  return (mde_request){.method = call->operation->method,
-                       .url = mde_buffer_text(&call->paging.url),
-                       .authorization = mde_buffer_text(&call->credential->header),
-                       .timeout_ms = timeout_ms,
-                       .connect_timeout_ms = at_most(call->limits.connect_timeout_ms, timeout_ms),
-                       .response = &call->response};
+  if (login != NULL && login->form.length > 0)
+    form = (mde_slice){login->form.data, login->form.length};
+  return (mde_request){
+      .method = call->operation->method,
+      .url = mde_buffer_text(login != NULL ? &login->url : &call->paging.url),
+      .header = mde_buffer_text(login != NULL ? &login->header : &call->credential->header),
+      .form = form,
+      .direct = login != NULL && !mde_login_is_https(login),
+      .timeout_ms = timeout_ms,
+      .connect_timeout_ms = at_most(call->limits.connect_timeout_ms, timeout_ms),
+      .response = &call->response};
 }
 
 void mde_call_sent(mde_call *call)
@@ -270,14 +308,28 @@ static mde_lesson learn(const mde_call *call, const mde_outcome *outcome)
   return lesson;
 }
 
-/* The token may simply be over: one new one is tried, once for each call. */
-static bool renews_token(mde_call *call, const mde_outcome *outcome)
+/* Whoever is throttled or meets a fault has perhaps not been looked at. */
+static bool has_passed(int status)
 {
-  bool refused = outcome->kind == MDE_OUTCOME_ANSWER && call->response.status == 401;
-  if (!refused || !call->credential->renewable)
+  return status < 500 && status != 408 && status != 429;
+}
+
+/* The token may simply be over: one new one is tried, once for each call; again only if the service
+ * has taken that one meanwhile, and it is over in its turn. */
+static bool renews_token(mde_call *call, const mde_outcome *outcome, int64_t now_ms)
+{
+  mde_credential *credential = call->credential;
+  if (outcome->kind != MDE_OUTCOME_ANSWER || call->login != NULL)
     return false;
-  mde_credential_refuse(call->credential, call->token_generation);
-  if (call->token_renewed || call->attempt >= call->limits.max_attempts)
+  if (call->response.status != 401) {
+    if (has_passed(call->response.status))
+      mde_credential_prove(credential, call->token_generation);
+    return false;
+  }
+  bool again = !call->token_renewed || credential->generation != call->token_generation ||
+               credential->proven;
+  bool renewed = mde_credential_refuse(credential, call->token_generation, now_ms);
+  if (!renewed || !again || call->attempt >= call->limits.max_attempts)
     return false;
   call->token_renewed = true;
   call->need = MDE_CALL_TOKEN;
@@ -331,13 +383,21 @@ static void stop(mde_call *call, const mde_outcome *outcome, const mde_retry_ver
     call->failure.retry_after_ms = mde_response_retry_after_ms(&call->response);
 }
 
+/* The local service of managed identities says so while it starts or is renewed. */
+static int judged_status(const mde_call *call)
+{
+  int status = call->response.status;
+  bool starts = call->operation == &mde_operation_local_token && (status == 404 || status == 410);
+  return starts ? 503 : status;
+}
+
 static void decide(mde_call *call, const mde_outcome *outcome, int64_t now_ms, double random)
 {
   bool answered = outcome->kind == MDE_OUTCOME_ANSWER;
   mde_retry_case retry_case = {
       .outcome = outcome->kind,
       .sent = outcome->sent,
-      .status = answered ? call->response.status : 0,
+      .status = answered ? judged_status(call) : 0,
       .changes = call->operation->changes,
       .attempt = call->attempt,
       .max_attempts = call->limits.max_attempts,
@@ -365,9 +425,10 @@ void mde_call_feed(mde_call *call, const mde_outcome *outcome, int64_t now_ms, d
     call->requests++;
   if (call->need != MDE_CALL_IN_FLIGHT)
     return;
+  bool renews = renews_token(call, outcome, now_ms);
   if (answered && call->response.status >= 200 && call->response.status < 300)
     call->need = MDE_CALL_BODY;
-  else if (!renews_token(call, outcome))
+  else if (!renews)
     decide(call, outcome, now_ms, random);
 }
 
@@ -389,6 +450,12 @@ static void reject_page(mde_call *call, mde_paging_verdict verdict)
     mde_call_reject(call, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
     break;
   }
+}
+
+void mde_call_done(mde_call *call)
+{
+  if (call->need == MDE_CALL_BODY)
+    call->need = MDE_CALL_DONE;
 }
 
 void mde_call_page(mde_call *call, int64_t items, mde_slice next_link)

@@ -12,6 +12,8 @@
  *   case MDE_CALL_FAILED:    call.failure says why
  *   }
  *
+ * The fetch of a token needs neither token nor quota: from SEND to BODY, and mde_call_done() ends it.
+ *
  * It never acts: no clock, no waiting, no network, no JSON. A blocking loop, an event loop or a test
  * may drive it. */
 #ifndef MDE_CORE_CALL_H
@@ -20,31 +22,16 @@
 #include "core/credential.h"
 #include "core/failure.h"
 #include "core/limits.h"
+#include "core/login.h"
+#include "core/need.h"
 #include "core/paging.h"
 #include "core/quota.h"
 #include "core/request.h"
 
-typedef enum mde_call_need {
-  MDE_CALL_TOKEN,
-  MDE_CALL_QUOTA,
-  MDE_CALL_WAIT,
-  MDE_CALL_SEND,
-  MDE_CALL_IN_FLIGHT,
-  MDE_CALL_BODY,
-  MDE_CALL_DONE,
-  MDE_CALL_FAILED
-} mde_call_need;
-
-typedef enum mde_wait_reason {
-  MDE_WAIT_QUOTA,
-  MDE_WAIT_RETRY_AFTER,
-  MDE_WAIT_BACKOFF,
-  MDE_WAIT_TOKEN /* told by the driver: only it knows how long a fetch took */
-} mde_wait_reason;
-
 typedef struct mde_call {
   const mde_operation *operation;
   mde_credential *credential; /* borrows */
+  const mde_login *login;     /* borrows; NULL: a call of the API */
   mde_call_limits limits;
   mde_call_need need;
   mde_paging paging;
@@ -67,9 +54,10 @@ void mde_call_init(mde_call *call, const mde_operation *operation, mde_credentia
                    const mde_call_limits *limits, const mde_memory *memory, int64_t now_ms);
 /* Of a finished call: gives back what memory is large, and keeps the rest for mde_call_again. */
 void mde_call_rest(mde_call *call);
-/* Makes a finished call the next one. */
+/* Makes a finished call the next one: of the API, or with a login the fetch of a token, which borrows it
+ * until it is finished. */
 void mde_call_again(mde_call *call, const mde_operation *operation, const mde_call_limits *limits,
-                    int64_t now_ms);
+                    const mde_login *login, int64_t now_ms);
 /* Accepts zeroed, half-made and freed calls. One in flight must be taken off the wire first. */
 void mde_call_free(mde_call *call);
 
@@ -89,6 +77,8 @@ void mde_call_sent(mde_call *call);
 void mde_call_feed(mde_call *call, const mde_outcome *outcome, int64_t now_ms, double random);
 /* The body was decoded: so many items, and the page's next link (empty: none). */
 void mde_call_page(mde_call *call, int64_t items, mde_slice next_link);
+/* Likewise of a token's fetch: it was taken in. */
+void mde_call_done(mde_call *call);
 /* Ends it with that failure, whatever state it is in; a finished call stays as it is. */
 void mde_call_reject(mde_call *call, mde_error_kind kind, mde_failure_reason reason,
                      const char *detail);

@@ -43,11 +43,11 @@ static bool begins_query(mde_slice words, size_t at)
 }
 
 /* Whole UTF-8 characters only. */
-static size_t shortened(mde_slice words)
+static size_t shortened(mde_slice words, size_t most)
 {
-  if (words.length <= SERVICE_MESSAGE_MAX)
+  if (words.length <= most)
     return words.length;
-  size_t length = SERVICE_MESSAGE_MAX;
+  size_t length = most;
   while (length > 0 && ((unsigned char)words.data[length] & 0xc0) == 0x80)
     length--;
   return length;
@@ -56,9 +56,9 @@ static size_t shortened(mde_slice words)
 /* Another party's words: shortened, without anything that would disturb a terminal or a log, and
  * only up to the query of an address that they quote: where it ends cannot be told, because a filter
  * may hold spaces and quotes. */
-static void add_foreign(mde_buffer *text, mde_slice words)
+static void add_at_most(mde_buffer *text, mde_slice words, size_t most)
 {
-  size_t length = shortened(words);
+  size_t length = shortened(words, most);
   for (size_t i = 0; i < length; i++) {
     char byte = words.data[i];
     mde_buffer_append_char(text, disturbs(words, i) ? ' ' : byte);
@@ -69,6 +69,17 @@ static void add_foreign(mde_buffer *text, mde_slice words)
   }
   if (length < words.length)
     add(text, "...");
+}
+
+static void add_foreign(mde_buffer *text, mde_slice words)
+{
+  add_at_most(text, words, SERVICE_MESSAGE_MAX);
+}
+
+static void end_sentence(mde_buffer *text)
+{
+  if (text->length > 0 && text->data[text->length - 1] != '.')
+    add(text, ".");
 }
 
 static void add_detail(mde_buffer *text, const char *start, const mde_failure *failure)
@@ -136,8 +147,7 @@ static void add_answer(mde_buffer *text, const mde_failure *failure,
     add(text, ": ");
     add_foreign(text, context->service_message);
   }
-  if (text->length > 0 && text->data[text->length - 1] != '.')
-    add(text, ".");
+  end_sentence(text);
 }
 
 /* --- sentences --- */
@@ -173,8 +183,13 @@ static void explain_subject(mde_buffer *text, const mde_failure *failure,
 
 static void advise(mde_buffer *text, const mde_failure *failure, const mde_failure_context *context)
 {
-  if (failure->status == 401) {
-    add(text, " Get a new token; its audience must be https://api.securitycenter.microsoft.com.");
+  if (context->hint.length > 0) {
+    add(text, " ");
+    add_at_most(text, context->hint, MDE_FAILURE_TEXT_MAX);
+  } else if (failure->status == 401) {
+    add(text, " Get a new token; its audience must be ");
+    mde_buffer_append(text, context->audience.data, context->audience.length);
+    add(text, ".");
   } else if (failure->status == 403) {
     add(text, " The token needs the permission ");
     add(text, context->operation->permission);
@@ -242,11 +257,13 @@ static void explain_transport(mde_buffer *text, const mde_failure *failure,
   add_unknown(text, failure);
 }
 
+/* Our own words, with another party's in them. */
 static void explain_token(mde_buffer *text, const mde_failure *failure)
 {
-  add(text, "no token");
-  add_detail(text, ": ", failure);
-  add(text, ". Give the client a valid token, or see to what the token function needs.");
+  add(text, "no token: ");
+  add_at_most(text, (mde_slice){failure->detail, strlen(failure->detail)}, MDE_FAILURE_DETAIL_MAX);
+  end_sentence(text);
+  add_retry_after(text, failure);
 }
 
 static void explain_budget(mde_buffer *text, const mde_failure *failure, const char *what)
@@ -340,18 +357,10 @@ void mde_failure_explain(mde_buffer *text, const mde_failure *failure,
   }
 }
 
-/* Memory that is one array: enough for one buffer that never outgrows it. */
-static void *array_resize(void *context, void *block, size_t old_size, size_t new_size)
-{
-  (void)block;
-  (void)old_size;
-  return new_size > 0 ? context : NULL;
-}
-
 size_t mde_failure_text(char *text, size_t size, const mde_failure *failure,
                         const mde_failure_context *context)
 {
-  mde_memory array = {array_resize, text};
+  mde_memory array = mde_memory_block(text);
   mde_buffer sentence;
   mde_buffer_init(&sentence, &array, size - 1);
   mde_failure_explain(&sentence, failure, context);
@@ -360,7 +369,7 @@ size_t mde_failure_text(char *text, size_t size, const mde_failure *failure,
 
 size_t mde_failure_quote(char *text, size_t size, mde_slice words)
 {
-  mde_memory array = {array_resize, text};
+  mde_memory array = mde_memory_block(text);
   mde_buffer quote;
   mde_buffer_init(&quote, &array, size - 1);
   add_foreign(&quote, words);

@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/operation.h"
 
-enum { MDE_FAILURE_DETAIL_MAX = 255, MDE_FAILURE_TEXT_MAX = 2048 };
+enum { MDE_FAILURE_DETAIL_MAX = 511, MDE_FAILURE_TEXT_MAX = 2048 };
 
 typedef enum mde_failure_reason {
   MDE_FAILURE_STATUS,       /* an answer's status */
@@ -51,6 +51,8 @@ typedef struct mde_failure_context {
   mde_slice service_code;    /* of the error body; empty: none */
   mde_slice service_message; /* likewise */
   mde_slice service_target;  /* likewise: its correlation id */
+  mde_slice audience;        /* that tokens must have */
+  mde_slice hint;            /* what the token lacks; empty: not known */
 } mde_failure_context;
 
 /* The error kind of a status outside 2xx. */

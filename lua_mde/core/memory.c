@@ -16,6 +16,18 @@ static void *system_resize(void *context, void *block, size_t old_size, size_t n
 
 const mde_memory mde_memory_system = {system_resize, NULL};
 
+static void *block_resize(void *context, void *block, size_t old_size, size_t new_size)
+{
+  (void)block;
+  (void)old_size;
+  return new_size > 0 ? context : NULL;
+}
+
+mde_memory mde_memory_block(void *block)
+{
+  return (mde_memory){block_resize, block};
+}
+
 void *mde_memory_resize(const mde_memory *memory, void *block, size_t old_size, size_t new_size)
 {
   return memory->resize(memory->context, block, old_size, new_size);

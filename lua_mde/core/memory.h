@@ -22,6 +22,9 @@ typedef struct mde_memory {
 /* The C library's heap. */
 extern const mde_memory mde_memory_system;
 
+/* One block that is there already: for one buffer that never outgrows it. */
+mde_memory mde_memory_block(void *block);
+
 void *mde_memory_resize(const mde_memory *memory, void *block, size_t old_size, size_t new_size);
 
 /* Overwrites a secret in a way that no optimiser takes away. */

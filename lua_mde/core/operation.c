@@ -72,6 +72,12 @@ const mde_operation mde_operations[] = {
 
 const size_t mde_operation_count = sizeof mde_operations / sizeof mde_operations[0];
 
+const mde_operation mde_operation_token = {
+    .name = "token", .method = "POST", .path = "", .subject = "token endpoint"};
+
+const mde_operation mde_operation_local_token = {
+    .name = "token", .method = "GET", .path = "", .subject = "token endpoint"};
+
 const mde_operation *mde_operation_find(const char *name, size_t length)
 {
   for (size_t i = 0; i < mde_operation_count; i++) {

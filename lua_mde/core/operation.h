@@ -39,6 +39,10 @@ typedef struct mde_operation {
 extern const mde_operation mde_operations[];
 extern const size_t mde_operation_count;
 
+/* The fetch of a token, from Microsoft's login or from a local service; neither has a method. */
+extern const mde_operation mde_operation_token;
+extern const mde_operation mde_operation_local_token;
+
 /* Borrows a row that lives for ever; NULL if there is none of that name. */
 const mde_operation *mde_operation_find(const char *name, size_t length);
 

@@ -10,8 +10,10 @@
 typedef struct mde_request {
   const char *method;
   const char *url;
-  const char *authorization; /* a whole header line; borrowed: copy it before returning */
-  int64_t timeout_ms;        /* from now to the last byte */
+  const char *header; /* a whole line, secret, or ""; borrowed: copy it before returning */
+  mde_slice form;     /* the body; empty: none. Borrowed until the exchange has come to its end */
+  bool direct;        /* past any proxy: plain http, which never leaves this machine's own link */
+  int64_t timeout_ms; /* from now to the last byte */
   int64_t connect_timeout_ms;
   mde_response *response; /* where the answer goes; the call's */
 } mde_request;

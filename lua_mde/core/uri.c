@@ -59,9 +59,9 @@ static bool equals(mde_slice text, const char *other)
   return text.length == strlen(other) && memcmp(text.data, other, text.length) == 0;
 }
 
-/* 127.0.0.0/8 in the usual four parts; "127.1" and names that begin like it are not taken: what is
- * no address would be looked up, and could be anybody's. */
-static bool is_loopback_ipv4(mde_slice host)
+/* An address that starts like this, in the usual four parts; "127.1" and names that begin like it are
+ * not taken: what is no address would be looked up, and could be anybody's. */
+static bool is_ipv4(mde_slice host, const char *start)
 {
   size_t dots = 0;
   size_t digits = 0;
@@ -79,12 +79,12 @@ static bool is_loopback_ipv4(mde_slice host)
     if (!is_digit(host.data[i]) || ++digits > 3 || number > 255 || (digits == 2 && number < 10))
       return false;
   }
-  return starts_with(host, "127.") && dots == 3 && digits > 0;
+  return starts_with(host, start) && dots == 3 && digits > 0;
 }
 
 static bool is_loopback(mde_slice host)
 {
-  return equals(host, "localhost") || equals(host, "[::1]") || is_loopback_ipv4(host);
+  return equals(host, "localhost") || equals(host, "[::1]") || is_ipv4(host, "127.");
 }
 
 static bool host_valid(mde_slice host)
@@ -125,6 +125,7 @@ static bool authority_parse(mde_base_url *base, mde_slice authority)
   if (host_length < authority.length && !port_valid(skip(authority, host_length + 1)))
     return false;
   base->loopback = is_loopback(host);
+  base->link_local = is_ipv4(host, "169.254.");
   return true;
 }
 

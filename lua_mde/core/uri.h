@@ -17,7 +17,8 @@ typedef struct mde_base_url {
   mde_slice origin; /* scheme, host and port */
   mde_slice prefix; /* of every path: empty, or begins with "/" and does not end with it */
   bool https;
-  bool loopback; /* localhost, 127.0.0.0/8 or ::1 */
+  bool loopback;   /* localhost, 127.0.0.0/8 or ::1 */
+  bool link_local; /* 169.254.0.0/16: what it is sent stays on this machine's own link */
 } mde_base_url;
 
 /* Borrows `text`. False for anything but http(s)://host[:port][/prefix]: no user name, no query. */

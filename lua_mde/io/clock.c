@@ -25,6 +25,11 @@ int64_t mde_clock_now_ms(const mde_clock *clock)
   return clock->by_hand ? clock->moved_ms : steady_ns() / 1000000;
 }
 
+int64_t mde_clock_unix_s(const mde_clock *clock)
+{
+  return clock->by_hand ? clock->moved_ms / 1000 : (int64_t)time(NULL);
+}
+
 uint64_t mde_random_seed(void)
 {
   uint64_t seed = 0;

@@ -3,8 +3,7 @@
  *   mde_clock clock = {0};               the machine's
  *   mde_clock_now_ms(&clock)
  *
- * Milliseconds since some moment in the past, sleep of the machine included, never going back. Wall
- * time is read nowhere. */
+ * Milliseconds since some moment in the past, sleep of the machine included, never going back. */
 #ifndef MDE_IO_CLOCK_H
 #define MDE_IO_CLOCK_H
 
@@ -17,6 +16,10 @@ typedef struct mde_clock {
 } mde_clock;
 
 int64_t mde_clock_now_ms(const mde_clock *clock);
+
+/* Wall time, seconds since 1970: only for what other machines have dated, tokens and assertions. A clock
+ * moved by hand shows its own. */
+int64_t mde_clock_unix_s(const mde_clock *clock);
 
 /* A seed that two processes do not share. */
 uint64_t mde_random_seed(void);

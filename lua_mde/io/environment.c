@@ -31,3 +31,9 @@ const char *mde_environment_ca_file(void)
   static const char *const names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", NULL};
   return first_set(names);
 }
+
+const char *mde_environment_azure(const char *name)
+{
+  const char *const names[] = {name, NULL};
+  return first_set(names);
+}

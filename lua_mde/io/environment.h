@@ -8,5 +8,7 @@
 const char *mde_environment_proxy(bool https);
 const char *mde_environment_no_proxy(void);
 const char *mde_environment_ca_file(void);
+/* AZURE_CLIENT_ID and the others that Azure's SDKs read. */
+const char *mde_environment_azure(const char *name);
 
 #endif

@@ -22,11 +22,12 @@ struct mde_exchange {
   mde_transport *transport;
   void *owner;
   mde_response *response;
-  mde_buffer authorization; /* a copy: the credential may change while it is in flight */
+  mde_buffer header; /* a copy: the credential may change while it is in flight */
   struct curl_slist headers[2];
   size_t head_bytes;
-  const char *method; /* as set, like the next two */
+  const char *method; /* as set, like the next three */
   int64_t timeout_ms, connect_timeout_ms;
+  bool direct, has_form;
   bool head_ended; /* libcurl takes an answer that stops within its head for a whole one */
   bool sent;
   bool orphaned;
@@ -235,7 +236,7 @@ static void exchange_free(mde_exchange *exchange)
 {
   if (exchange->easy != NULL)
     curl_easy_cleanup(exchange->easy);
-  mde_buffer_free(&exchange->authorization);
+  mde_buffer_free(&exchange->header);
   mde_memory_resize(exchange->transport->memory, exchange, sizeof *exchange, 0);
 }
 
@@ -246,7 +247,7 @@ static mde_exchange *exchange_new(mde_transport *transport)
     return NULL;
   memset(exchange, 0, sizeof *exchange);
   exchange->transport = transport;
-  mde_buffer_init_secret(&exchange->authorization, transport->memory, MDE_TOKEN_MAX + 64);
+  mde_buffer_init_secret(&exchange->header, transport->memory, MDE_TOKEN_MAX + 64);
   exchange->easy = curl_easy_init();
   if (exchange->easy == NULL || !set_strings(exchange->easy, transport)) {
     exchange_free(exchange);
@@ -422,42 +423,78 @@ static bool own_process(mde_transport *transport)
 
 /* --- exchanges --- */
 
-static bool is_authorized(const mde_exchange *exchange, const char *authorization, size_t length)
+static bool has_header(const mde_exchange *exchange, const char *line, size_t length)
 {
-  const mde_buffer *kept = &exchange->authorization;
-  return kept->length == length && memcmp(kept->data, authorization, length) == 0;
+  const mde_buffer *kept = &exchange->header;
+  return kept->length == length && memcmp(kept->data, line, length) == 0;
 }
 
 /* An exchange at rest keeps its header for the next request; not longer than its token is in use. */
-static void forget_authorization(mde_exchange *exchange)
+static void forget_header(mde_exchange *exchange)
 {
   curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, NULL);
-  mde_buffer_reset(&exchange->authorization);
+  mde_buffer_reset(&exchange->header);
 }
 
-static void forget_others(mde_transport *transport, const char *authorization, size_t length)
+static void forget_others(mde_transport *transport, const char *line, size_t length)
 {
   for (mde_exchange *at = transport->idle; at != NULL; at = at->next) {
-    if (!is_authorized(at, authorization, length))
-      forget_authorization(at);
+    if (at->header.length > 0 && !has_header(at, line, length))
+      forget_header(at);
   }
 }
 
-static bool authorize(mde_exchange *exchange, const char *authorization)
+/* Our own list nodes, not curl_slist_append's: its copies of the token would not be wiped. */
+static bool set_header_list(mde_exchange *exchange)
 {
-  size_t length = strlen(authorization);
-  if (length > 0 && is_authorized(exchange, authorization, length))
-    return true;
-  forget_others(exchange->transport, authorization, length);
-  mde_buffer_reset(&exchange->authorization);
-  if (mde_buffer_append(&exchange->authorization, authorization, length) != MDE_OK)
-    return false;
-  /* Our own list nodes, not curl_slist_append's: its copies of the token would not be wiped. */
-  exchange->headers[0].data = exchange->authorization.data;
+  struct curl_slist *first = &exchange->headers[exchange->header.length > 0 ? 0 : 1];
+  exchange->headers[0].data = exchange->header.data;
   exchange->headers[0].next = &exchange->headers[1];
   exchange->headers[1].data = exchange->transport->accept;
   exchange->headers[1].next = NULL;
-  return curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+  return curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, first) == CURLE_OK;
+}
+
+static bool set_header(mde_exchange *exchange, const char *line)
+{
+  size_t length = strlen(line);
+  if (length > 0 && has_header(exchange, line, length))
+    return true;
+  if (length > 0)
+    forget_others(exchange->transport, line, length);
+  mde_buffer_reset(&exchange->header);
+  return mde_buffer_append(&exchange->header, line, length) == MDE_OK && set_header_list(exchange);
+}
+
+/* libcurl does not copy the form: it is its owner's, and is forgotten with the exchange. */
+static void set_form(mde_exchange *exchange, mde_slice form)
+{
+  if (form.length == 0)
+    return;
+  curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE, (long)form.length);
+  curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, form.data);
+  exchange->has_form = true;
+}
+
+static void forget_form(mde_exchange *exchange)
+{
+  if (!exchange->has_form)
+    return;
+  curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, NULL);
+  curl_easy_setopt(exchange->easy, CURLOPT_HTTPGET, 1L); /* which undoes the POST */
+  exchange->method = NULL;
+  exchange->has_form = false;
+}
+
+static bool set_direct(mde_exchange *exchange, bool direct)
+{
+  if (exchange->direct == direct)
+    return true;
+  const char *proxy = direct ? "" : mde_buffer_text(&exchange->transport->proxy);
+  if (!set_text(exchange->easy, CURLOPT_PROXY, proxy))
+    return false;
+  exchange->direct = direct;
+  return true;
 }
 
 static long as_long(int64_t milliseconds)
@@ -496,13 +533,15 @@ static bool prepare(mde_exchange *exchange, const mde_request *request)
   set_milliseconds(easy, CURLOPT_TIMEOUT_MS, request->timeout_ms, &exchange->timeout_ms);
   set_milliseconds(easy, CURLOPT_CONNECTTIMEOUT_MS, request->connect_timeout_ms,
                    &exchange->connect_timeout_ms);
+  set_form(exchange, request->form);
   return set_text(easy, CURLOPT_URL, request->url) && set_method(exchange, request->method) &&
-         authorize(exchange, request->authorization);
+         set_direct(exchange, request->direct) && set_header(exchange, request->header);
 }
 
 static void retire(mde_exchange *exchange)
 {
   mde_transport *transport = exchange->transport;
+  forget_form(exchange);
   exchange->orphaned = false;
   exchange->owner = NULL;
   exchange->response = NULL;

@@ -41,7 +41,7 @@ typedef struct mde_finished {
 mde_transport *mde_transport_open(const mde_transport_settings *settings, const mde_memory *memory);
 void mde_transport_close(mde_transport *transport);
 
-/* Borrows the request's URL only now; its response until the exchange is taken or cancelled.
+/* Borrows the request's texts only now; its form and response until the exchange is taken or cancelled.
  * NULL: no memory. */
 mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *request,
                                   void *owner);

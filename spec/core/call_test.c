@@ -857,7 +857,7 @@ static void a_failed_fetch_fails_all_who_waited_for_it(void **state)
   (void)state;
   call_pair pair;
   pair_start(&pair);
-  mde_credential_fail(&pair.world.credential, "sealed");
+  mde_credential_fail(&pair.world.credential, MDE_FETCH_FAILED, 0, "sealed", 0);
   assert_int_equal(mde_call_next(&pair.other, NOW_MS), MDE_CALL_FAILED);
   assert_int_equal(mde_call_next(&pair.world.call, NOW_MS), MDE_CALL_FAILED);
   assert_string_equal(pair.other.failure.detail, "sealed");
@@ -875,7 +875,7 @@ static void a_failure_before_a_call_is_not_its_failure(void **state)
   (void)state;
   call_pair pair;
   pair_start(&pair);
-  mde_credential_fail(&pair.world.credential, "sealed");
+  mde_credential_fail(&pair.world.credential, MDE_FETCH_FAILED, 0, "sealed", 0);
   mde_credential_set(&pair.world.credential, text_of("A"), MDE_TIME_NEVER);
   mde_call later;
   mde_call_init(&later, &pair.world.operation, &pair.world.credential, &LIMITS, &pair.world.memory,
@@ -1121,7 +1121,7 @@ static void a_finished_call_becomes_the_next_one(void **state)
   assert_int_equal(world.call.need, MDE_CALL_FAILED);
   limits.max_body_bytes = 9;
   limits.budget_ms = 5000;
-  mde_call_again(&world.call, &world.operation, &limits, world.now_ms);
+  mde_call_again(&world.call, &world.operation, &limits, NULL, world.now_ms);
   assert_int_equal(world.call.deadline_ms, world.now_ms + 5000);
   assert_int_equal(world.call.response.body.max_bytes, 9);
   assert_int_equal(world.call.response.status, 0);

@@ -81,7 +81,7 @@ static void walk_fetch_end(call_walk *walk)
   call_world *world = &walk->world;
   walk->fetch_ends_ms = -1;
   if (test_chance(walk->dice, 10))
-    mde_credential_fail(&world->credential, "no luck");
+    mde_credential_fail(&world->credential, MDE_FETCH_FAILED, 0, "no luck", 0);
   else
     mde_credential_set(&world->credential, text_of("T"),
                        world->now_ms + test_between(walk->dice, 0, 100000));

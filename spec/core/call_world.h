@@ -101,7 +101,7 @@ static inline void fetch(call_world *world)
 {
   const char *token = world->script.tokens[world->fetches++ % 4];
   if (token == NULL)
-    mde_credential_fail(&world->credential, "no luck");
+    mde_credential_fail(&world->credential, MDE_FETCH_FAILED, 0, "no luck", 0);
   else if (mde_credential_set(&world->credential, text_of(token), MDE_TIME_NEVER) != MDE_OK)
     mde_call_reject(&world->call, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
 }
@@ -140,7 +140,7 @@ static inline void send_request(call_world *world)
   assert_string_equal(request.method, "GET");
   world->timeout_ms[at] = request.timeout_ms;
   world->connect_timeout_ms[at] = request.connect_timeout_ms;
-  snprintf(world->authorization[at], sizeof world->authorization[at], "%s", request.authorization);
+  snprintf(world->authorization[at], sizeof world->authorization[at], "%s", request.header);
   snprintf(world->url[at], sizeof world->url[at], "%s", request.url);
   mde_call_sent(&world->call);
 }

@@ -12,6 +12,7 @@ static mde_failure_context context_of(const char *operation, const char *code, c
 {
   return (mde_failure_context){.operation = mde_operation_find(operation, strlen(operation)),
                                .origin = text_of(ORIGIN),
+                               .audience = text_of("https://api.securitycenter.microsoft.com"),
                                .service_code = text_of(code),
                                .service_message = text_of(message)};
 }
@@ -118,8 +119,7 @@ static const struct {
       .detail = "vault is sealed"},
      NULL,
      NULL,
-     "alert_ips: no token: vault is sealed. Give the client a valid token, or see to what the "
-     "token function needs."},
+     "alert_ips: no token: vault is sealed."},
     {{.kind = MDE_ERROR_JSON,
       .reason = MDE_FAILURE_BODY,
       .status = 200,

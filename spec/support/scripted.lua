@@ -18,8 +18,9 @@ function scripted.always(answer) return function() return answer end end
 -- a function of the spec's own is called after that.
 function scripted.client(answers, options)
   local events = {}
-  local all = { token = scripted.TOKEN, answers = answers or scripted.always(scripted.EMPTY) }
+  local all = { answers = answers or scripted.always(scripted.EMPTY) }
   for name, value in pairs(options or {}) do all[name] = value end
+  if not (all.client_secret or all.token or all.token_file) then all.token = scripted.TOKEN end
   local heard = all.on_event
   all.on_event = function(event)
     events[#events + 1] = event

@@ -38,15 +38,17 @@ end
 --- The options, with a full collection in every function that the module calls.
 local function with_collections(all)
   local token = all.token
-  all.token = collecting(type(token) == "function" and token or function() return token end)
+  if token then all.token = collecting(type(token) == "function" and token or function() return token end) end
+  all.token_answers = all.token_answers and collecting(one_by_one(all.token_answers))
   all.on_event = collecting(all.on_event or function() end)
   all.answers = all.answers and collecting(one_by_one(all.answers))
   return all
 end
 
 local function scripted(answers, options)
-  local all = { token = "a-token-that-is-long-enough", answers = answers }
+  local all = { answers = answers }
   for name, value in pairs(options or {}) do all[name] = value end
+  if not all.client_id and not all.token_file then all.token = all.token or "a-token-that-is-long-enough" end
   return testing.client(collects_in_callbacks and with_collections(all) or all)
 end
 
@@ -277,6 +279,57 @@ local function tokens()
 end
 
 --- Throws, yields or closes at each event in turn.
+-- --- credentials ---
+
+local SECRET = { tenant_id = "tenant", client_id = "app", client_secret = ("s"):rep(40) }
+
+local function by_secret(token_answers, answers, more)
+  local all = { token_answers = token_answers }
+  for name, value in pairs(SECRET) do all[name] = value end
+  for name, value in pairs(more or {}) do all[name] = value end
+  return scripted(answers or function() return EMPTY end, all)
+end
+
+local function grant(token, life)
+  return { body = ('{"access_token":"%s","expires_in":%s}'):format(token or ("t"):rep(3000), life or 3600) }
+end
+
+local function credentials()
+  for _, one in ipairs{ {}, SECRET, { token = "t" }, { credential = {} }, { managed_identity = 5 } } do
+    raises(mde.client, { credential = one, token = "t", client_secret = "s" })
+  end
+  raises(mde.client, { cloud = "moon", token = "t" })
+  raises(mde.client, { cloud = "gcc-high", authority = "https://login.microsoftonline.com", credential = SECRET })
+  mde.client{ credential = SECRET, cloud = "dod", scope = "api://x/.default" }:close()
+
+  local client = by_secret(function() return grant() end, { EMPTY, { status = 401 }, EMPTY, EMPTY, EMPTY })
+  for _ = 1, 3 do assert(client:alert_ips "da1") end
+  testing.advance(3400)
+  assert(client:alert_ips "da1")
+  client:close()
+  for _, answer in ipairs{
+    { error = "unreachable" }, { status = 503 }, { status = 429 }, { status = 401, body = "{}" }, { status = 200 },
+    { body = '{"access_token":"' .. ("x"):rep(70000) .. '"}' }, { body = '{"access_token":"x"' }, { body = "[]" },
+    { status = 400, body = '{"error":"e","error_description":"AADSTS7000215: ' .. SECRET.client_secret .. '"}' },
+  } do
+    fails("auth", by_secret(function() return answer end, nil, { max_attempts = 2 }):alert_ips "da1")
+  end
+  raises(function()
+    by_secret(nil, nil, { on_event = function(event) if event.kind == "token" then error "no" end end }):alert_ips "da1"
+  end)
+
+  local many = by_secret(function() return { seconds = 1, body = grant().body } end)
+  for _ = 1, 20 do many:start("alert_ips", "da1") end
+  many:step()
+  many:close()
+  for _, claims in ipairs{ "a.b.c", "a.e30.c", "a.eyJhdWQiOiJ4IiwiZXhwIjoxLCJyb2xlcyI6WyJhIiwiYiJdfQ.c" } do
+    client = scripted(function() return { status = 401 } end, { token = claims })
+    fails("auth", client:alert_ips "da1")
+  end
+  fails("auth", scripted({}, { token_file = "/nonexistent/token" }):alert_ips "da1")
+  fails("auth", scripted({}, { tenant_id = "t", client_id = "c", certificate = "/nonexistent" }):alert_ips "da1")
+end
+
 local function events()
   local acts = {
     function() error "thrown" end,
@@ -447,6 +500,25 @@ local function network()
   fails("tls", real{ base_url = simulator.unknown_ca_url }:alert_ips(ID))
   fails("network", real{ base_url = "http://127.0.0.1:1", max_attempts = 1 }:alert_ips(ID))
   fails("auth", real{ token = "not-a-token-of-the-simulator" }:alert_ips(ID))
+  local function fetching(changes)
+    local all = { base_url = simulator.url, ca_file = simulator.ca_file, authority = space:authority(), proxy = "",
+                  tenant_id = space.tenant_id, client_id = space.client_id, client_secret = space.client_secret }
+    for name, value in pairs(changes or {}) do all[name] = value end
+    return mde.client(all)
+  end
+  local renewing = fetching()
+  assert(renewing:alert_ips(ID))
+  space:control{ expire_tokens = true }
+  assert(renewing:alert_ips(ID))
+  renewing:start("alert_ips", ID)
+  renewing:close()
+  fails("auth", fetching{ client_secret = "wrong-secret" }:alert_ips(ID))
+  local pair = require("spec.support.key_pair").new()
+  space:register{ certificates = { pair.certificate } }
+  assert(mde.client{ base_url = simulator.url, ca_file = simulator.ca_file, authority = space:authority(),
+    proxy = "", tenant_id = space.tenant_id, client_id = space.client_id, certificate = pair.certificate_file,
+    private_key = pair.key_file }:alert_ips(ID))
+  pair:remove()
 
   -- Left open, broken off, closed within: whatever is on the wire must go.
   for _ = 1, 3 do assert(real():alert_ips(ID)) end
@@ -506,7 +578,7 @@ end
 
 local parts = {
   options, successes, failures, arguments, quota, quota_options, private_quotas, quota_files, script_quotas, tokens,
-  events, interruptions, steps, bulk, closing,
+  credentials, events, interruptions, steps, bulk, closing,
 }
 for _, way in ipairs{ usual, eager, generational, in_callbacks } do go(way, parts) end
 if os.getenv "MDE_SIMULATOR_DIR" then
