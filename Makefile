@@ -139,8 +139,14 @@ test: bootstrap-test
 $(PART_TARGETS): bootstrap-test
 	@scripts/test.sh "$(CC)" $(@:test-%=%)
 
-.PHONY: bootstrap-test bootstrap-demo bootstrap-bench
-bootstrap-test bootstrap-demo bootstrap-bench: bootstrap-%:
+# Not among the parts: it needs node, and what npm installs from its registry.
+.PHONY: test-oauth
+test-oauth: bootstrap-oauth
+	@scripts/test.sh "$(CC)" oauth
+
+BOOTSTRAPS := bootstrap-test bootstrap-demo bootstrap-bench bootstrap-oauth
+.PHONY: $(BOOTSTRAPS)
+$(BOOTSTRAPS): bootstrap-%:
 	@scripts/bootstrap.sh $*
 
 .PHONY: format
@@ -226,6 +232,7 @@ help:
 	@echo 'make LIBCRYPTO=no      likewise, without libcrypto and so without certificates'
 	@echo 'make PART              one part of the suite: $(PARTS)'
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
+	@echo 'make test-oauth        the client against a token server by others, which npm installs'
 	@echo 'make bench             the client against a bare C program and others; BENCH=ROW ROUNDS=5 PEERS=no'
 	@echo 'make bench-quota       what a decision of the quota costs'
 	@echo 'make install [PREFIX=/usr/local] [LUA=lua5.4] [DESTDIR=]; uninstall'

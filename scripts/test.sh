@@ -122,6 +122,11 @@ without_libcrypto() {
   local program="build/common-$variant-without-libcrypto/unit/assertion_test"
   check no-libcrypto-build make_quietly LIBCRYPTO=no all "$program" LUA=lua5.4 CC="$compiler"
   check no-libcrypto within 120 "$program"
+  # shellcheck disable=SC2016 # Lua
+  check no-libcrypto-says env LUA_CPATH="build/lua5.4-$variant-without-libcrypto/?.so;;" lua5.4 -e '
+    local ok, words = pcall(require("mde").client, { tenant_id = "t", client_id = "c", certificate = "app.pem" })
+    print(words)
+    assert(not ok and words:find("this build of mde has no libcrypto", 1, true))'
 }
 
 # An interpreter. The specs that measure real time are left for `timing`.
@@ -169,12 +174,26 @@ other_compiler() { # part: other-compiler
   MDE_SCHEDULES=1000 run_unit "$other-sanitize-unit" "$other-sanitized"
 }
 
+# The lock, and nothing that a package would run; once for each lock.
+install_oauth() { # FOLDER
+  cmp -s spec/oauth/package-lock.json "$1/installed" && return
+  mkdir -p "$1"
+  cp spec/oauth/package.json spec/oauth/package-lock.json "$1"
+  within 300 npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund &&
+    cp spec/oauth/package-lock.json "$1/installed"
+}
+
+oauth() { # part: the client against a token server by others; not in everything, since npm brings that server
+  check oauth-install install_oauth build/oauth
+  SPEC='' run_busted oauth lua5.4 "build/lua5.4-$variant" spec/oauth/flows.lua
+}
+
 part() {
   count "unfinished-$1" 0 1 # taken back below: what breaks off in the middle counts
   case $1 in
     lua5.[1-4] | luajit) interpreter "$1" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
-    lint | unit | spec | timing | sanitize | valgrind) "$1" ;;
+    lint | unit | spec | timing | sanitize | valgrind | oauth) "$1" ;;
     check-format | other-compiler) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac
