@@ -117,7 +117,7 @@ describe("the module", function()
     local names = {}
     for name in pairs(mde) do names[#names + 1] = name end
     table.sort(names)
-    assert.same({ "_VERSION", "_clock", "_testing", "client", "null", "quota", "windows" }, names)
+    assert.same({ "_VERSION", "_clock", "_hosted", "_testing", "client", "null", "quota", "windows" }, names)
   end)
 end)
 

@@ -171,14 +171,19 @@ describe("in the Lua state", function()
       client:alert_ips "da1"
       return client
     end
-    local kept = { with_token(10) }
-    collect()
-    local before = collectgarbage "count"
-    for i = 1, 5 do kept[i + 1] = with_token(LENGTH + i) end
-    collect()
-    local grown = (collectgarbage "count" - before) * 1024
-    assert.is_true(grown < LENGTH, grown .. " bytes more")
-    assert.equal(6, #kept)
+    local function growth()
+      local kept = { with_token(10) }
+      collect()
+      local before = collectgarbage "count"
+      for i = 1, 5 do kept[i + 1] = with_token(LENGTH + i) end
+      collect()
+      local grown = (collectgarbage "count" - before) * 1024
+      assert.equal(6, #kept)
+      return grown
+    end
+    -- What LuaJIT compiles meanwhile counts, too, but only once.
+    local least = math.min(growth(), growth(), growth())
+    assert.is_true(least < LENGTH, least .. " bytes more")
   end)
 end)
 

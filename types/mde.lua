@@ -427,6 +427,13 @@ function Quota:close() end
 ---@field isDomainAdmin? boolean
 ---@field isOnlyNetworkUser? boolean
 
+-- mde.openresty -------------------------------------------------------------------------------------
+--
+-- The same functions, and clients with the same methods, which yield instead of waiting:
+--
+--   ---@type mde
+--   local mde = require "mde.openresty"
+
 -- mde.testing ---------------------------------------------------------------------------------------
 --
 --   ---@type mde.testing

@@ -47,6 +47,9 @@ typedef struct Client {
   bool close_asked; /* by such a callback: done as soon as the driver may */
   bool scripted;    /* answers come from mde.testing, not from a network */
   bool has_events;
+  bool hosted;       /* its token function is called by somebody else: see hosted.h */
+  bool token_wanted; /* of that one, */
+  bool token_asked;  /* who has been told */
   mde_base_url base; /* borrows from the user value's string */
   mde_call_limits limits;
   uint32_t concurrency, in_flight;

@@ -527,7 +527,7 @@ static void put_right(lua_State *L, int client_index)
   client->turn = client->handled = client->cursor = NULL;
   if (turn != NULL)
     break_off(L, client_index, turn);
-  if (!client->credential.fetching || client->token_call != NULL)
+  if (!client->credential.fetching || client->token_call != NULL || client->token_wanted)
     return;
   /* Nobody is fetching any more: the next call must not wait for it. */
   mde_login_reset(&client->source.login);

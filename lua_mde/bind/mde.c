@@ -2,6 +2,7 @@
 #include "bind/client.h"
 #include "bind/driver.h"
 #include "bind/error.h"
+#include "bind/hosted.h"
 #include "bind/json.h"
 #include "bind/script.h"
 #include "core/version.h"
@@ -35,5 +36,7 @@ int luaopen_mde(lua_State *L)
   lua_setfield(L, -2, "null");
   script_register(L);
   lua_setfield(L, -2, "_testing");
+  hosted_register(L);
+  lua_setfield(L, -2, "_hosted");
   return 1;
 }

@@ -121,6 +121,32 @@ static int operation_start(lua_State *L)
   return 1;
 }
 
+/* Tells the queue at `queue_index` when the call on top is done. */
+static void set_queue(lua_State *L, int queue_index)
+{
+  compat_getuservalue(L, -1);
+  lua_pushvalue(L, queue_index);
+  lua_rawseti(L, -2, CALL_QUEUE);
+  lua_pop(L, 1);
+}
+
+/* As client:start, with the queue in the upvalue. */
+static int queued_start(lua_State *L)
+{
+  int count = operation_start(L);
+  if (count == 1)
+    set_queue(L, lua_upvalueindex(1));
+  return count;
+}
+
+int operations_starter(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, queued_start, 1);
+  return 1;
+}
+
 static int64_t check_step_ms(lua_State *L, int argument)
 {
   lua_Number seconds = luaL_optnumber(L, argument, 0);
@@ -214,10 +240,7 @@ static void push_queued_call(lua_State *L, int queue_index, const call_order *or
 {
   Call *call = call_push(L, 1, order);
   call->serves_again = true;
-  compat_getuservalue(L, -1);
-  lua_pushvalue(L, queue_index);
-  lua_rawseti(L, -2, CALL_QUEUE);
-  lua_pop(L, 1);
+  set_queue(L, queue_index);
 }
 
 /* (client, operation, id, options, queue, call or false) -> that call, or a new one if there is none */
@@ -282,21 +305,26 @@ static int each_is_kind(lua_State *L)
   return 1;
 }
 
-/* client:each(operation, ids [, options]): in Lua, which may yield where this may not. */
-static int operation_each(lua_State *L)
+void operations_push_steps(lua_State *L)
 {
   static const luaL_Reg steps[] = {{"start", each_start},         {"take", each_take},
                                    {"kick", each_kick},           {"concurrency", each_concurrency},
                                    {"operation", each_operation}, {"is_kind", each_is_kind},
                                    {"options", each_options},     {NULL, NULL}};
+  lua_newtable(L);
+  compat_setfuncs(L, steps);
+}
+
+/* client:each(operation, ids [, options]): in Lua, which may yield where this may not. */
+static int operation_each(lua_State *L)
+{
   client_check_idle(L);
   lua_settop(L, 4);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "mde.each");
   lua_call(L, 1, 1);
   lua_insert(L, 1);
-  lua_newtable(L);
-  compat_setfuncs(L, steps);
+  operations_push_steps(L);
   lua_call(L, 5, LUA_MULTRET);
   return lua_gettop(L);
 }

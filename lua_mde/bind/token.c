@@ -87,10 +87,10 @@ static void fail(Client *client, const char *reason)
   mde_credential_fail(&client->credential, MDE_FETCH_FAILED, 0, reason, client_now_ms(client));
 }
 
-static void fail_with_error(lua_State *L, Client *client)
+static void fail_with_error(lua_State *L, Client *client, int index)
 {
   char reason[MDE_TOKEN_REASON_MAX + 1];
-  const char *words = push_words(L, lua_gettop(L));
+  const char *words = push_words(L, index);
   bool yielded =
       strstr(words, "yield across") != NULL || strstr(words, "outside a coroutine") != NULL;
   snprintf(reason, sizeof reason, "the token function failed: %s%s", words,
@@ -117,14 +117,12 @@ int64_t token_expiry_ms(const Client *client)
   return client_now_ms(client) + life_s * 1000;
 }
 
-/* Asks the function and hands over what it brings. `seconds` is the token's life. */
-static bool ask_function(lua_State *L, int client_index, double *seconds)
+/* The function's results are at `first` and above it. `seconds` is the token's life. */
+static bool judge(lua_State *L, Client *client, bool ok, int first, double *seconds)
 {
-  Client *client = lua_touserdata(L, client_index);
   char reason[MDE_TOKEN_REASON_MAX + 1];
-  int first = lua_gettop(L) + 1;
-  if (!call_function(L, client_index)) {
-    fail_with_error(L, client);
+  if (!ok) {
+    fail_with_error(L, client, first);
     return false;
   }
   const char *fault = find_fault(L, first, reason, sizeof reason);
@@ -142,18 +140,29 @@ static bool ask_function(lua_State *L, int client_index, double *seconds)
   return false;
 }
 
+void token_take(lua_State *L, int client_index, bool ok, int first)
+{
+  Client *client = lua_touserdata(L, client_index);
+  double seconds = 0;
+  client->token_wanted = client->token_asked = false;
+  bool had = judge(L, client, ok, first, &seconds);
+  lua_settop(L, first - 1);
+  event_token(L, client_index, had, seconds);
+}
+
 static void fetch_from_function(lua_State *L, int client_index, const Call *call)
 {
   Client *client = lua_touserdata(L, client_index);
   int64_t began_ms = client_now_ms(client);
-  int top = lua_gettop(L);
-  double seconds = 0;
+  int first = lua_gettop(L) + 1;
   client->stats.tokens++;
-  bool ok = ask_function(L, client_index, &seconds);
+  client->token_wanted = client->hosted;
+  if (client->hosted)
+    return;
+  bool ok = call_function(L, client_index);
   int64_t waited_ms = client_now_ms(client) - began_ms;
   client->stats.waited_ms += waited_ms;
-  lua_settop(L, top);
-  event_token(L, client_index, ok, seconds);
+  token_take(L, client_index, ok, first);
   if (waited_ms > 0)
     event_wait(L, client_index, call, MDE_WAIT_TOKEN, waited_ms, NULL);
 }

@@ -13,6 +13,10 @@
  * needs it; NULL: an early renewal. Raises only what on_event raises, and for memory. */
 void token_fetch(lua_State *L, int client_index, const Call *call);
 
+/* Ends the fetch with what pcall returned of a token function: whether it went well, and from `first` on two
+ * results or the error. Raises what on_event raises, and for memory. */
+void token_take(lua_State *L, int client_index, bool ok, int first);
+
 /* What a token that has come says of itself, for messages. Raises for memory. */
 void token_look(lua_State *L, Client *client, mde_slice token);
 

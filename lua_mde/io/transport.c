@@ -630,16 +630,21 @@ static int within_int(int64_t wait_ms)
   return wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
 }
 
+/* Who does not want to wait has something else to do: what is ready then is served the next time. A TLS
+ * handshake is about a millisecond's work, and there may be many at once. */
+enum { UNWAITED_RUN_MS = 2 };
+
 void mde_transport_run(mde_transport *transport, int64_t wait_ms)
 {
   mde_ready ready[MDE_WATCH_READY_MAX];
+  int64_t end_ms = wait_ms > 0 ? MDE_TIME_NEVER : steady_ms() + UNWAITED_RUN_MS;
   if (!own_process(transport) || transport->orphan != NULL)
     return;
   heed_timer(transport);
   int64_t due_ms = mde_transport_due_ms(transport);
   int count =
       mde_watch_wait(&transport->watch, within_int(due_ms < wait_ms ? due_ms : wait_ms), ready);
-  for (int i = 0; i < count; i++)
+  for (int i = 0; i < count && (i == 0 || steady_ms() < end_ms); i++)
     act(transport, ready[i].fd, ready[i].events);
   heed_timer(transport);
 }
@@ -652,6 +657,13 @@ int64_t mde_transport_due_ms(const mde_transport *transport)
     return MDE_TIME_NEVER;
   int64_t due_ms = transport->timer_ms - steady_ms();
   return due_ms > 0 ? due_ms : 0;
+}
+
+bool mde_transport_ready(mde_transport *transport)
+{
+  mde_ready ready[MDE_WATCH_READY_MAX];
+  return !own_process(transport) || mde_transport_due_ms(transport) == 0 ||
+         mde_watch_wait(&transport->watch, 0, ready) > 0;
 }
 
 size_t mde_transport_watched(mde_transport *transport, mde_ready *list, size_t most)

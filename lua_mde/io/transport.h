@@ -56,6 +56,9 @@ void mde_transport_kick(mde_transport *transport);
 /* Moves bytes; waits for them at most so long. */
 void mde_transport_run(mde_transport *transport, int64_t wait_ms);
 
+/* Would mde_transport_run have something to move now? A look, and nothing else. */
+bool mde_transport_ready(mde_transport *transport);
+
 /* For somebody else's loop: when to call mde_transport_run at the latest (MDE_TIME_NEVER: only when a
  * descriptor is ready), and which descriptors to wait for. */
 int64_t mde_transport_due_ms(const mde_transport *transport);
