@@ -144,7 +144,7 @@ $(PART_TARGETS): bootstrap-test
 test-oauth: bootstrap-oauth
 	@scripts/test.sh "$(CC)" oauth
 
-BOOTSTRAPS := bootstrap-test bootstrap-demo bootstrap-bench bootstrap-oauth
+BOOTSTRAPS := bootstrap-test bootstrap-demo bootstrap-bench bootstrap-gateway bootstrap-oauth
 .PHONY: $(BOOTSTRAPS)
 $(BOOTSTRAPS): bootstrap-%:
 	@scripts/bootstrap.sh $*
@@ -202,6 +202,12 @@ simulator: bootstrap-demo
 	@mkdir -p build
 	@spec/simulator/simulator.sh foreground build/simulator
 
+# nginx's interpreter is LuaJIT.
+.PHONY: gateway
+gateway: bootstrap-gateway
+	@$(MAKE) --no-print-directory -s all LUA=luajit
+	@examples/gateway/gateway.sh demo build/luajit-$(VARIANT) build/gateway
+
 # --- installing --------------------------------------------------------------------------------
 
 # LuaRocks sets both; without it they follow PREFIX and the interpreter's version.
@@ -227,6 +233,7 @@ clean:
 help:
 	@echo 'make demo              build, start a local service, print the IPs of a few alerts'
 	@echo 'make test [CC=clang]   the whole suite, on every interpreter'
+	@echo 'make gateway           the gateway of examples/gateway against such a service, until Ctrl-C'
 	@echo 'make simulator         a local service to try scripts with, until Ctrl-C'
 	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'
 	@echo 'make LIBCRYPTO=no      likewise, without libcrypto and so without certificates'

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what `make demo`, `make test`, `make bench` or `make test-oauth` needs and is not there: on Debian and Ubuntu
-# by apt-get; elsewhere it names what is missing and stops. Says nothing when all is there.
+# Installs what a target of the Makefile needs and is not there: on Debian and Ubuntu by apt-get; elsewhere it names what
+# is missing and stops. Says nothing when all is there.
 #
-#   scripts/bootstrap.sh demo | test | bench | oauth
+#   scripts/bootstrap.sh demo | test | bench | gateway | oauth
 set -eu
 
 # ca-certificates: without it libcurl fails for want of the file before it looks at a server's certificate.
@@ -33,13 +33,16 @@ peers=
 case "${1:-}" in
   demo) packages=$demo_packages commands=$demo_commands ;;
   test) packages=$test_packages commands=$test_commands ;;
+  gateway)
+    packages="$demo_packages luajit2 libluajit2-5.1-dev" commands="$demo_commands luajit"
+    ;;
   bench) packages="$demo_packages gzip" commands="$demo_commands gzip" peers=$bench_peers ;;
   oauth)
     packages="$test_packages nodejs" commands="$test_commands node npm"
     # Other makers' nodejs holds npm, and conflicts with Debian's package.
     command -v npm >/dev/null 2>&1 || packages="$packages npm"
     ;;
-  *) echo "usage: $0 demo|test|bench|oauth" >&2; exit 2 ;;
+  *) echo "usage: $0 demo|test|bench|gateway|oauth" >&2; exit 2 ;;
 esac
 
 alternatives() { echo "$1" | tr '|' ' '; }
