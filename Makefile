@@ -144,7 +144,12 @@ $(PART_TARGETS): bootstrap-test
 test-oauth: bootstrap-oauth
 	@scripts/test.sh "$(CC)" oauth
 
-BOOTSTRAPS := bootstrap-test bootstrap-demo bootstrap-bench bootstrap-gateway bootstrap-oauth
+# Likewise; and a browser.
+.PHONY: test-browser
+test-browser: bootstrap-browser
+	@scripts/test.sh "$(CC)" browser
+
+BOOTSTRAPS := $(addprefix bootstrap-,test demo bench gateway oauth browser)
 .PHONY: $(BOOTSTRAPS)
 $(BOOTSTRAPS): bootstrap-%:
 	@scripts/bootstrap.sh $*
@@ -240,6 +245,7 @@ help:
 	@echo 'make PART              one part of the suite: $(PARTS)'
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
 	@echo 'make test-oauth        the client against a token server by others, which npm installs'
+	@echo 'make test-browser      the page of examples/gateway in Chromium'
 	@echo 'make bench             the client against a bare C program and others; BENCH=ROW ROUNDS=5 PEERS=no'
 	@echo 'make bench-quota       what a decision of the quota costs'
 	@echo 'make install [PREFIX=/usr/local] [LUA=lua5.4] [DESTDIR=]; uninstall'

@@ -2,7 +2,7 @@
 # Installs what a target of the Makefile needs and is not there: on Debian and Ubuntu by apt-get; elsewhere it names what
 # is missing and stops. Says nothing when all is there.
 #
-#   scripts/bootstrap.sh demo | test | bench | gateway | oauth
+#   scripts/bootstrap.sh demo | test | bench | gateway | oauth | browser
 set -eu
 
 # ca-certificates: without it libcurl fails for want of the file before it looks at a server's certificate.
@@ -42,7 +42,12 @@ case "${1:-}" in
     # Other makers' nodejs holds npm, and conflicts with Debian's package.
     command -v npm >/dev/null 2>&1 || packages="$packages npm"
     ;;
-  *) echo "usage: $0 demo|test|bench|gateway|oauth" >&2; exit 2 ;;
+  browser)
+    # fonts-dejavu-core: a browser without a font shows nothing.
+    packages="$test_packages nodejs chromium fonts-dejavu-core" commands="$test_commands node npm chromium"
+    command -v npm >/dev/null 2>&1 || packages="$packages npm"
+    ;;
+  *) echo "usage: $0 demo|test|bench|gateway|oauth|browser" >&2; exit 2 ;;
 esac
 
 alternatives() { echo "$1" | tr '|' ' '; }

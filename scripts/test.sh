@@ -51,6 +51,13 @@ count_busted() { # NAME STATUS: from busted's own summary, the last there is
   count "$1" "$passed" "$(at_least_one "$2" "$passed" "$failed")"
 }
 
+count_tap() { # NAME STATUS: from the summary of node's own tests
+  local passed failed
+  passed=$(sum_of '^# pass \([0-9]*\)$' < "$logs/$1.log")
+  failed=$(sed 's/^# cancelled /# fail /' "$logs/$1.log" | sum_of '^# fail \([0-9]*\)$')
+  count "$1" "$passed" "$(at_least_one "$2" "$passed" "$failed")"
+}
+
 # --- running -------------------------------------------------------------------------------------
 
 run_unit() { # NAME VARIANT: the cmocka programs of build/common-VARIANT
@@ -175,17 +182,25 @@ other_compiler() { # part: other-compiler
 }
 
 # The lock, and nothing that a package would run; once for each lock.
-install_oauth() { # FOLDER
-  cmp -s spec/oauth/package-lock.json "$1/installed" && return
-  mkdir -p "$1"
-  cp spec/oauth/package.json spec/oauth/package-lock.json "$1"
-  within 300 npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund &&
-    cp spec/oauth/package-lock.json "$1/installed"
+install_locked() { # NAME: from spec/NAME to build/NAME
+  local from=spec/$1 to=build/$1
+  cmp -s "$from/package-lock.json" "$to/installed" && return
+  mkdir -p "$to"
+  cp "$from/package.json" "$from/package-lock.json" "$to"
+  within 300 npm --prefix "$to" ci --ignore-scripts --no-audit --no-fund &&
+    cp "$from/package-lock.json" "$to/installed"
 }
 
 oauth() { # part: the client against a token server by others; not in everything, since npm brings that server
-  check oauth-install install_oauth build/oauth
+  check oauth-install install_locked oauth
   SPEC='' run_busted oauth lua5.4 "build/lua5.4-$variant" spec/oauth/flows.lua
+}
+
+browser() { # part: the gateway's page in a browser; likewise
+  check browser-install install_locked browser
+  NODE_PATH=build/browser/node_modules MDE_BUILD="build/luajit-$variant" \
+    within 400 node --test-reporter=tap spec/browser/flows.js > "$logs/browser.log" 2>&1
+  count_tap browser $?
 }
 
 part() {
@@ -193,7 +208,7 @@ part() {
   case $1 in
     lua5.[1-4] | luajit) interpreter "$1" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
-    lint | unit | spec | timing | sanitize | valgrind | oauth) "$1" ;;
+    lint | unit | spec | timing | sanitize | valgrind | oauth | browser) "$1" ;;
     check-format | other-compiler) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac
@@ -232,7 +247,7 @@ report() {
     printf '%-22s %6d passed %5d failed\n' "$name" "$p" "$f"
     if [ "$f" -gt 0 ] && [ -e "$logs/$name.log" ]; then
       echo "--- from $logs/$name.log"
-      { grep -aE -A12 '^(Failure|Error|FAILED)|error:|ERROR: ' "$logs/$name.log" | head -n 150
+      { grep -aE -A12 '^(Failure|Error|FAILED|not ok)|error:|ERROR: ' "$logs/$name.log" | head -n 150
         tail -n 15 "$logs/$name.log"; } | cut -c 1-300
       echo "---"
     fi
