@@ -21,6 +21,7 @@ local HTTP = [[
       return mde.client{ base_url = "@URL@", proxy = "", rate_limit = false, @OPTIONS@ }
     end
     early = mde.client{ base_url = "@URL@", ca_file = "@CA_FILE@", token = "@TOKEN@", rate_limit = false }
+    told_in_init = select(2, pcall(early.alert_ips, early, "da1"))
     function note(name) ngx.shared.notes:incr(name, 1, 0) end
     function say_ips(client, id, options)
       local ips, err = client:alert_ips(id, options)
@@ -162,7 +163,10 @@ describe("mde.openresty", function()
         log_by_lua_block { note(select(2, pcall(function() return require("client"):step(1) end))
           :match "cannot wait in the phase '(.-)'") }
         content_by_lua_block { ngx.say "done" }
-      } ]]
+      }
+      location = /init { content_by_lua_block { ngx.say(told_in_init) } } ]]
+    local _, told_early = server:get "/init"
+    assert.truthy(told_early:find("client:alert_ips cannot wait in the phase 'init'", 1, true))
     server:get "/late"
     assert.is_true(await(function()
       local told = notes()
