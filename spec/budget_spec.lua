@@ -163,7 +163,9 @@ describe("budget #timing", function()
           return client:alert_ips(ALERT, options)
         end)
         assert.same({ "timeout", true }, { err.kind, err.retryable })
-        assert.is_true(seconds + err.retry_after >= BUDGET - 0.01, ("%.3f %.3f"):format(seconds, err.retry_after))
+        -- Without it the budget was over while a request was on its way, as may be on a machine that is busy.
+        local pause = err.retry_after or 0
+        assert.is_true(seconds + pause >= BUDGET - 0.01, ("%.3f %.3f"):format(seconds, pause))
       end
     end)
 

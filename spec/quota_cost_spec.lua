@@ -22,8 +22,9 @@ describe("a decision of the quota #timing", function()
     assert.is_true(least["a decision in the process, settling included"] <= 100)
   end)
 
-  -- What a system call takes differs between machines by a factor of ten, so it is held to what a lock would cost.
-  it("takes less through the file than to lock and unlock a file would", function()
-    assert.is_true(least["a decision through the file"] < least["a bare lock and unlock of a file (flock)"])
+  -- What a system call takes differs between machines by a factor of ten; where it is slow, so would be a lock.
+  it("takes at most 2 microseconds through the file, or less than to lock and unlock a file would", function()
+    local most = math.max(2000, least["a bare lock and unlock of a file (flock)"])
+    assert.is_true(least["a decision through the file"] <= most)
   end)
 end)
