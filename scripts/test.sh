@@ -4,7 +4,7 @@
 #   scripts/test.sh COMPILER [PART...]
 #
 # A part is an interpreter (lua5.1 lua5.2 lua5.3 lua5.4 luajit) or a function below that says "part:".
-# SPEC=spec/some_spec.lua in the environment runs that file only.
+# SPEC=spec/some_spec.lua in the environment runs that file only; EXCLUDE=tag leaves out what bears that tag.
 set -u
 
 compiler=${1:-gcc}
@@ -137,7 +137,7 @@ without_libcrypto() {
 }
 
 # An interpreter. The specs that measure real time are left for `timing`.
-interpreter() { run_busted "$1" "$1" "build/$1-$variant" --exclude-tags=timing; }
+interpreter() { run_busted "$1" "$1" "build/$1-$variant" "--exclude-tags=timing${EXCLUDE:+,$EXCLUDE}"; }
 
 spec() { # part:
   local name

@@ -101,7 +101,7 @@ local function at_once(count, path, arguments)
   return bodies
 end
 
-describe("mde.openresty", function()
+describe("mde.openresty #nginx", function()
   it("has the interface of mde", function()
     start [[
       location = /interface { content_by_lua_block {
@@ -339,7 +339,7 @@ describe("mde.openresty", function()
   end)
 end)
 
-describe("a worker that waits", function()
+describe("a worker that waits #nginx", function()
   --- The 99th percentile, in milliseconds, of 500 requests of a plain location, one after the other, in 2 seconds.
   local function p99()
     local times = {}
