@@ -1,5 +1,6 @@
 -- Which credential a client is given: exactly one, whole, and nothing beside it that would be ignored.
 local mde = require "mde"
+local with = require "spec.support.merged"
 local scripted = require "spec.support.scripted"
 local testing = require "mde.testing"
 local variables = require "spec.support.variables"
@@ -22,13 +23,6 @@ local ways = {
   ["a managed identity of one's own"] = { managed_identity = "11111111-2222-3333-4444-555555555555" },
   ["a token with its tenant"] = { token = "t", tenant_id = "tenant" },
 }
-
-local function with(options, more)
-  local all = {}
-  for name, value in pairs(options) do all[name] = value end
-  for name, value in pairs(more or {}) do all[name] = value end
-  return all
-end
 
 local function complaint(options) return scripted.raised(mde.client, options) end
 

@@ -8,26 +8,12 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin # where Debian keeps nginx, which a normal user's PATH lacks
+# shellcheck source=scripts/nginx.sh
+. "$root/scripts/nginx.sh"
 
 fail() {
   echo "bench: $*" >&2
   exit 1
-}
-
-# Below Linux's ephemeral range, so that no outgoing connection takes a port before nginx does.
-random_port() {
-  random=$(od -An -N2 -tu2 /dev/urandom)
-  echo $((10000 + random % 22000))
-}
-
-# Debian builds the modules as separate files, others build them in.
-load_modules() {
-  modules=$(nginx -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p')
-  for module in ndk_http_module ngx_http_lua_module; do
-    file=${modules:-/usr/lib/nginx/modules}/$module.so
-    [ ! -e "$file" ] || echo "load_module $file;"
-  done
 }
 
 render_configuration() {

@@ -9,7 +9,8 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin # where Debian keeps nginx, which a normal user's PATH lacks
+# shellcheck source=scripts/nginx.sh
+. "$root/scripts/nginx.sh"
 
 fail() {
   echo "simulator: $*" >&2
@@ -39,21 +40,6 @@ within_seconds() {
 
 running() {
   [ -s "$dir/nginx.pid" ] && kill -0 "$(cat "$dir/nginx.pid")" 2>/dev/null
-}
-
-# Below Linux's ephemeral range, so that no outgoing connection of the tests takes a port before nginx does.
-random_port() {
-  random=$(od -An -N2 -tu2 /dev/urandom)
-  echo $((10000 + random % 22000))
-}
-
-# Debian builds the modules as separate files, others build them in.
-load_modules() {
-  modules=$(nginx -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p')
-  for module in ndk_http_module ngx_http_lua_module; do
-    file=${modules:-/usr/lib/nginx/modules}/$module.so
-    [ ! -e "$file" ] || echo "load_module $file;"
-  done
 }
 
 render_configuration() {

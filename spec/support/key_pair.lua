@@ -18,16 +18,10 @@ local AS_BASE64URL = " | openssl base64 -A | tr '+/' '-_' | tr -d '='"
 
 local quote = shell.quote
 
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
 --- As JWTs are written.
 function key_pair.base64url(text)
   local path = os.tmpname()
-  write(path, text)
+  shell.write(path, text)
   local encoded = shell.must("cat " .. quote(path) .. AS_BASE64URL)
   os.remove(path)
   return encoded
@@ -42,7 +36,7 @@ end
 
 local function combine(self)
   local path = self.directory .. "/both.pem"
-  write(path, shell.read(self.key_file) .. self.certificate)
+  shell.write(path, shell.read(self.key_file) .. self.certificate)
   self.key_file, self.certificate_file = path, path
 end
 
@@ -67,7 +61,7 @@ local padding = { RS256 = "", PS256 = "-sigopt rsa_padding_mode:pss -sigopt rsa_
 
 function Pair:sign(algorithm, text)
   local path = self.directory .. "/signed"
-  write(path, text)
+  shell.write(path, text)
   local password = self.password and "-passin " .. quote("pass:" .. self.password) or ""
   return shell.must(("openssl dgst -sha256 -sign %s %s %s %s"):format(
     quote(self.key_file), password, padding[algorithm], quote(path)) .. AS_BASE64URL)

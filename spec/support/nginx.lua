@@ -37,30 +37,11 @@ http {
 local Server = {}
 Server.__index = Server
 
-local function modules()
-  local folder = shell.must("PATH=$PATH:/usr/sbin:/sbin; nginx -V 2>&1 | tr ' ' '\\n' | sed -n 's/^--modules-path=//p'")
-  local lines = {}
-  for _, name in ipairs{ "ndk_http_module", "ngx_http_lua_module" } do
-    local path = (folder:match "%S+" or "/usr/lib/nginx/modules") .. "/" .. name .. ".so"
-    local file = io.open(path)
-    if file then
-      file:close()
-      lines[#lines + 1] = "load_module " .. path .. ";"
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
 local function render(self, options)
   -- Workers of root's nginx would else be nobody, who may not read what specs write.
   local user = shell.must "id -u":match "%d+" == "0" and "user root;\n" or ""
-  local text = FRAME:format(user .. modules(), options.http or "", options.server or "")
+  local modules = shell.must ". scripts/nginx.sh && load_modules"
+  local text = FRAME:format(user .. modules, options.http or "", options.server or "")
   local values = {
     WORKERS = tostring(options.workers or 2), DIRECTORY = self.directory, ROOT = shell.must "pwd":match "%S+",
     PORT = tostring(self.port), BUILD = os.getenv "MDE_BUILD",
@@ -81,9 +62,9 @@ function nginx.start(options)
   local self = { directory = shell.temporary_directory(), environment = options.environment or "" }
   setmetatable(self, Server)
   for _ = 1, 20 do
-    self.port = 10000 + tonumber(shell.must "od -An -N2 -tu2 /dev/urandom") % 22000
+    self.port = tonumber((shell.must ". scripts/nginx.sh && random_port"))
     self.url = "http://127.0.0.1:" .. self.port
-    write(self.directory .. "/nginx.conf", render(self, options))
+    shell.write(self.directory .. "/nginx.conf", render(self, options))
     if launch(self) then
       self.pid = shell.must(("until test -s %s/nginx.pid; do sleep 0.01; done; cat %s/nginx.pid")
         :format(self.directory, self.directory)):match "%d+"

@@ -41,4 +41,10 @@ function shell.read(path)
   return text
 end
 
+function shell.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
 return shell
