@@ -44,6 +44,12 @@ end
 
 local function ips(id, options) return get("/v1/alerts/" .. id .. "/ips", options) end
 
+-- What so many requests at once are answered; {} in the id is the number of each.
+local function many(count, id)
+  return shell.must(("seq %d | xargs -P 20 -I{} curl -s --noproxy '*' -H 'Authorization: Bearer %s' "
+    .. "'%s/v1/alerts/%s/ips'"):format(count, gateway.key, gateway.url, id))
+end
+
 local function problem(status, answer)
   assert.equal(status, answer.status, answer.body)
   assert.equal("application/problem+json", answer.headers["content-type"])
@@ -95,43 +101,83 @@ describe("the gateway #nginx", function()
   it("asks once for equal requests that come at once", function()
     start()
     space:fault { operation = "alert_ips", delay = 0.5 }
-    local output = shell.must(("seq 20 | xargs -P 20 -I{} curl -s --noproxy '*' -H 'Authorization: Bearer %s' "
-      .. "'%s/v1/alerts/%s/ips'"):format(gateway.key, gateway.url, ALERT))
+    local output = many(20, ALERT)
     local _, count = output:gsub('"104%.80%.104%.128"', "")
     assert.equal(20, count)
     assert.equal(1, requests())
   end)
 
-  it("lets the others try when the one who asks fails", function()
+  it("tells all who wait of a failure, and does not keep it", function()
     start()
-    space:fault { operation = "alert_ips", delay = 0.3, status = 403, times = 1 }
-    local output = shell.must(("seq 5 | xargs -P 5 -I{} curl -s --noproxy '*' -H 'X-API-Key: %s' "
-      .. "'%s/v1/alerts/%s/ips'"):format(gateway.key, gateway.url, ALERT))
-    local _, good = output:gsub('"104%.80%.104%.128"', "")
-    assert.equal(4, good)
-    assert.equal(2, requests())
+    space:fault { operation = "alert_ips", delay = 0.5, status = 403, times = 1 }
+    local _, failed = many(20, ALERT):gsub('"kind":"auth"', "")
+    assert.equal(20, failed)
+    assert.equal(1, requests())
+    assert.equal(200, ips(ALERT).status)
   end)
 
-  it("keeps nobody waiting for what a caller has begun who has gone", function()
+  it("goes on for the others when the one who asked first goes away", function()
     start()
     space:fault { operation = "alert_ips", delay = 1 }
-    shell.run(("curl -s --max-time 0.3 --noproxy '*' -H 'X-API-Key: %s' '%s/v1/alerts/%s/ips'"):format(gateway.key,
+    os.execute(("curl -s --max-time 0.3 --noproxy '*' -H 'X-API-Key: %s' '%s/v1/alerts/%s/ips' &"):format(gateway.key,
       gateway.url, ALERT))
-    local answer = ips(ALERT)
-    assert.equal(200, answer.status)
-    assert.is_true(answer.json.cached) -- it was finished all the same
+    shell.must "sleep 0.1"
+    local _, good = many(10, ALERT):gsub('"104%.80%.104%.128"', "")
+    assert.equal(10, good)
     assert.equal(1, requests())
+  end)
+
+  it("goes on after workers were killed in the middle of a call", function()
+    start()
+    space:fault { operation = "alert_ips", delay = 5, times = 1 }
+    os.execute(("curl -s --noproxy '*' -H 'X-API-Key: %s' '%s/v1/alerts/%s/ips' &"):format(gateway.key, gateway.url,
+      ALERT))
+    shell.must "sleep 0.5"
+    shell.must("kill -9 $(pgrep -P " .. gateway.pid .. ")")
+    shell.must "sleep 0.3"
+    local started = os.time()
+    assert.equal(200, ips(ALERT).status)
+    assert.is_true(os.time() - started <= 3)
+    assert.equal(2, requests())
   end)
 
   it("keeps one quota for both workers", function()
     start()
     space:control { limits = { [60] = 100, [3600] = 1500 } }
-    shell.must(("seq 30 | xargs -P 10 -I{} curl -s -o /dev/null --noproxy '*' -H 'X-API-Key: %s' "
-      .. "'%s/v1/alerts/no-such-alert-{}/ips'"):format(gateway.key, gateway.url))
+    many(30, "no-such-alert-{}")
     local answer = get "/v1/quota"
     assert.same({ ["60"] = 70, ["3600"] = 1470 }, answer.json.windows)
     assert.equal(0, answer.json.seconds)
     assert.equal(0, space:report().operations.alert_ips.throttled)
+  end)
+
+  it("lets no more through than the limit, by both workers together", function()
+    start()
+    space:control { limits = { [60] = 100, [3600] = 1500 } }
+    local output = many(130, "alert-{}")
+    local _, missing = output:gsub('"kind":"not_found"', "")
+    local _, limited = output:gsub('"kind":"rate_limited"', "")
+    assert.same({ 100, 30 }, { missing, limited })
+    local report = space:report().operations.alert_ips
+    assert.same({ 100, 0 }, { report.requests, report.throttled })
+    local answer = ips "one-more"
+    local seconds = tonumber(answer.headers["retry-after"])
+    assert.is_true(seconds >= 20 and seconds <= 60, answer.headers["retry-after"])
+    assert.equal(seconds, problem(429, answer).retry_after)
+    assert.equal(0, get("/v1/quota").json.windows["60"])
+    assert.is_true(get("/v1/quota").json.seconds > 20)
+  end)
+end)
+
+describe("the configuration #nginx", function()
+  it("is taken by Debian's nginx as it is, but for where to listen", function()
+    directory = shell.temporary_directory()
+    shell.must("cp -R examples/gateway/. " .. directory)
+    shell.must("mkdir " .. directory .. "/run")
+    shell.write(directory .. "/keys", "")
+    shell.write(directory .. "/listen.conf", "listen unix:" .. directory .. "/socket;\n")
+    local _, told = shell.run(("PATH=$PATH:/usr/sbin:/sbin; nginx -t -p %s -c nginx.conf"):format(directory))
+    assert.truthy(told:find("test is successful", 1, true), told)
   end)
 end)
 
@@ -145,16 +191,23 @@ describe("a problem #nginx", function()
 
   it("tells of an id that cannot be one", function()
     start()
-    for _, id in ipairs{ "%00", "%0a", ("x"):rep(300) } do problem(400, ips(id)) end
+    for _, id in ipairs{ "", "%0a", "a%20b", "%ff", ("x"):rep(300) } do problem(400, ips(id)) end
+    assert.equal(400, ips("%00").status)
     assert.equal(0, requests())
+    assert.truthy(problem(404, ips "a%2541").kind)
+    local asked = {}
+    for i, request in ipairs(space:requests()) do asked[i] = request.raw_uri end
+    assert.truthy(table.concat(asked, " "):find("/alerts/a%2541/ips", 1, true), "unescaped once")
   end)
 
   it("tells of another path or method", function()
     start()
     problem(404, get "/v1/somewhere")
-    local status = shell.must(("curl -s -o /dev/null -w '%%{http_code}' --noproxy '*' -X DELETE "
-      .. "-H 'X-API-Key: %s' '%s/v1/alerts/x/ips'"):format(gateway.key, gateway.url))
-    assert.equal("405", status)
+    for _, path in ipairs{ "/v1/alerts/x/ips", "/v1/quota", "/metrics" } do
+      local answer = get(path, { method = "DELETE" })
+      problem(405, answer)
+      assert.equal("GET, HEAD", answer.headers.allow)
+    end
   end)
 
   it("asks for a key, and takes no other", function()
@@ -188,7 +241,7 @@ describe("a problem #nginx", function()
       space:fault(fault)
       local told = problem(502, ips(ALERT))
       assert.equal(kind, told.kind)
-      assert.equal("The service could not be asked.", told.detail)
+      assert.equal(kind ~= "http", told.detail == "The service could not be asked.")
     end)
   end
 
@@ -196,10 +249,39 @@ describe("a problem #nginx", function()
     start { AZURE_CLIENT_SECRET = "this-is-not-the-secret" }
     local told = problem(502, ips(ALERT))
     assert.equal("auth", told.kind)
-    local log = shell.read(directory .. "/run/error.log")
+    local log = shell.read(directory .. "/error.log")
     assert.truthy(log:find("AADSTS7000215", 1, true))
     assert.is_nil((log .. cjson.encode(told)):find("this-is-not-the-secret", 1, true))
     assert.is_nil(log:find(gateway.key, 1, true))
+  end)
+
+  it("is a bad gateway's if the service is not there, or is not who it says", function()
+    start { MDE_BASE_URL = "https://127.0.0.1:1" }
+    assert.equal("network", problem(502, ips(ALERT)).kind)
+    shell.must(script "stop")
+    start { MDE_BASE_URL = simulator.unknown_ca_url }
+    local told = problem(502, ips(ALERT))
+    assert.equal("tls", told.kind)
+    assert.equal("The service could not be asked.", told.detail)
+  end)
+
+  it("is the gateway's own if the credential is none, and the log says why", function()
+    start { AZURE_TENANT_ID = "" }
+    assert.is_nil(problem(500, ips(ALERT)).kind)
+    assert.truthy(shell.read(directory .. "/error.log"):find "AZURE_TENANT_ID")
+  end)
+
+  it("is never one of another's secrets", function()
+    start()
+    local told = { ips(ALERT).body, ips("none").body, get("/metrics").body, get("/v1/quota").body }
+    space:fault { operation = "alert_ips", status = 500, times = -1 }
+    told[#told + 1] = ips(OTHER).body
+    for _, file in ipairs{ "error.log", "access.log" } do told[#told + 1] = shell.read(directory .. "/" .. file) end
+    local all = table.concat(told)
+    for _, secret in ipairs{ space.client_secret, gateway.key, "eyJ", "simulator-token" } do
+      assert.is_nil(all:find(secret, 1, true), secret)
+    end
+    assert.truthy(all:find(" demo [", 1, true), "the caller's name is in the log")
   end)
 
   it("is a timeout's if the service does not answer within the budget", function()
@@ -208,21 +290,27 @@ describe("a problem #nginx", function()
     problem(502, ips(ALERT))
     space:control { faults = false }
     space:fault { operation = "alert_ips", delay = 40, times = -1 }
-    assert.equal("timeout", problem(504, ips(OTHER)).kind)
+    local _, timeouts = many(4, OTHER):gsub('"kind":"timeout"', "") -- at once, not one after the other
+    assert.equal(4, timeouts)
   end)
 end)
 
 describe("what watches the gateway #nginx", function()
-  it("finds its health without a key, and that it fails after some calls in a row", function()
+  it("finds its health without a key, and whether the last calls have worked", function()
     start()
-    assert.same({ status = "ok" }, get("/health", { key = false }).json)
-    space:fault { operation = "alert_ips", status = 400, times = 5 }
-    for i = 1, 5 do ips("id-" .. i) end
-    local answer = get("/health", { key = false })
-    assert.equal(503, answer.status)
-    assert.same({ status = "failing", kind = "http" }, answer.json)
+    local function health()
+      local answer = get("/health", { key = false })
+      assert.equal(200, answer.status)
+      assert.equal("ok", answer.json.status)
+      return answer.json.calls
+    end
+    assert.equal("none", health())
+    space:fault { operation = "alert_ips", status = 400, times = 3 }
+    for i = 1, 3 do ips("id-" .. i) end
+    assert.equal("failing", health())
     ips(ALERT)
-    assert.equal(200, get("/health", { key = false }).status)
+    assert.equal("working", health())
+    assert.equal(4, requests())
   end)
 
   it("finds metrics in Prometheus' text format", function()
@@ -248,12 +336,15 @@ describe("what watches the gateway #nginx", function()
     assert.equal(1, values['gateway_requests_total{status="404"}'])
     assert.equal(4, values['gateway_cache_total{state="hit"}'])
     assert.equal(98, values['mde_quota_remaining_calls{window="60"}'])
-    -- The other worker tells its figures every two seconds.
-    for _ = 1, 30 do
-      if get "/metrics".body:find "\nmde_calls_total 2\n" then return end
-      shell.must "sleep 0.1"
-    end
-    error "the calls of both workers are not counted together"
+    assert.equal(2, values['gateway_cache_total{state="miss"}'])
+    assert.equal(2, values.mde_calls_total)
+    assert.equal(2, values.mde_attempts_total)
+    assert.equal(1, values.mde_errors_total)
+    assert.equal(0, values.mde_in_flight)
+    assert.is_true(values.mde_tokens_total >= 1)
+    shell.must("kill -HUP " .. gateway.pid)
+    shell.must "sleep 1"
+    assert.truthy(get("/metrics").body:find "\nmde_calls_total 2\n", "counters outlive a reload")
   end)
 end)
 
@@ -263,9 +354,14 @@ describe("the page #nginx", function()
     local answer = get("/", { key = false })
     assert.equal(200, answer.status)
     assert.equal("text/html", answer.headers["content-type"]:match "^[^;]+")
-    assert.truthy(answer.headers["content-security-policy"]:find("default-src 'none'; script-src 'self'", 1, true))
+    assert.equal("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+      .. "base-uri 'none'; form-action 'none'; frame-ancestors 'none'", answer.headers["content-security-policy"])
     assert.equal("nosniff", answer.headers["x-content-type-options"])
+    assert.is_string(answer.headers["cache-control"])
     assert.equal("no-referrer", answer.headers["referrer-policy"])
+    local loaded = get("/assets/index.html", { key = false })
+    assert.equal(200, loaded.status)
+    assert.equal(answer.headers["content-security-policy"], loaded.headers["content-security-policy"])
     for path in answer.body:gmatch '[hs][rt][ec]f?="(/assets/[^"]+)"' do
       assert.equal(200, get(path, { key = false }).status, path)
     end
@@ -281,8 +377,8 @@ describe("a reload #nginx", function()
     start()
     space:fault { operation = "alert_ips", delay = 1 }
     local output = os.tmpname()
-    os.execute(("curl -s --noproxy '*' -H 'X-API-Key: %s' '%s/v1/alerts/%s/ips' > %s &"):format(gateway.key,
-      gateway.url, ALERT, output))
+    os.execute(("curl -s --noproxy '*' -H 'X-API-Key: %s' '%s/v1/alerts/%s/ips' > %s &")
+      :format(gateway.key, gateway.url, ALERT, output))
     shell.must "sleep 0.3"
     shell.must(("printf 'other %%s\\n' $(printf %%s other-key | sha256sum | cut -d' ' -f1) > %s/keys")
       :format(directory))

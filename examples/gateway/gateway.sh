@@ -10,24 +10,16 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin # where Debian keeps nginx, which a normal user's PATH lacks
+# shellcheck source=scripts/nginx.sh
+. "$root/scripts/nginx.sh"
 
 fail() {
   echo "gateway: $*" >&2
   exit 1
 }
 
-# Below Linux's ephemeral range.
-random_port() {
-  echo $((10000 + $(od -An -N2 -tu2 /dev/urandom) % 22000))
-}
-
-# Debian builds the modules as separate files, others build them in.
-modules() {
-  folder=$(nginx -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p')
-  for module in ndk_http_module ngx_http_lua_module; do
-    [ ! -e "${folder:-/usr/lib/nginx/modules}/$module.so" ] || echo "load_module ${folder:-/usr/lib/nginx/modules}/$module.so;"
-  done
+machine() {
+  load_modules
   # Workers of root's nginx would else be nobody, who may not read what is here.
   [ "$(id -u)" -ne 0 ] || echo "user root;"
   echo "daemon on;"
@@ -36,16 +28,17 @@ modules() {
 prepare() {
   mkdir -p "$dir/run"
   cp -R "$here/." "$dir/"
-  modules >"$dir/modules.conf"
+  machine >"$dir/machine.conf"
   key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   printf 'demo %s\n' "$(printf %s "$key" | sha256sum | cut -d' ' -f1)" >"$dir/keys"
-  sed -e "s|lua_package_path .*|lua_package_path \"\$prefix/lua/?.lua;$build/?.lua;;\"; lua_package_cpath \"$build/?.so;;\";|" \
-    -e "s|error_log stderr|error_log run/error.log|" "$here/nginx.conf" >"$dir/nginx.conf"
+  lua="lua_package_path \"\$prefix/lua/?.lua;$build/?.lua;;\"; lua_package_cpath \"$build/?.so;;\";"
+  sed -e "s|lua_package_path .*|$lua|" \
+    -e "s|error_log stderr|error_log error.log|" "$here/nginx.conf" >"$dir/nginx.conf"
 }
 
 launch() {
   echo "listen 127.0.0.1:$port reuseport;" >"$dir/listen.conf"
-  nginx -p "$dir" -c nginx.conf </dev/null >"$dir/run/start.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+  nginx -p "$dir" -c nginx.conf </dev/null >"$dir/start.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 }
 
 start() {
@@ -54,21 +47,21 @@ start() {
   tries=0
   until port=$(random_port) && launch; do
     tries=$((tries + 1))
-    if [ "$tries" -eq 20 ] || ! grep -q 'Address already in use' "$dir/run/start.log"; then
-      fail "nginx does not start: $(cat "$dir/run/start.log" "$dir/run/error.log" 2>/dev/null)"
+    if [ "$tries" -eq 20 ] || ! grep -q 'Address already in use' "$dir/start.log"; then
+      fail "nginx does not start: $(cat "$dir/start.log" "$dir/error.log" 2>/dev/null)"
     fi
   done
-  while [ ! -s "$dir/run/nginx.pid" ]; do sleep 0.01; done
+  while [ ! -s "$dir/nginx.pid" ]; do sleep 0.01; done
   printf 'GATEWAY_URL=http://127.0.0.1:%s\nGATEWAY_KEY=%s\nGATEWAY_PID=%s\n' "$port" "$key" \
-    "$(cat "$dir/run/nginx.pid")" >"$dir/env"
+    "$(cat "$dir/nginx.pid")" >"$dir/env"
 }
 
 stop() {
-  [ -s "$dir/run/nginx.pid" ] || return 0
-  pid=$(cat "$dir/run/nginx.pid")
+  [ -s "$dir/nginx.pid" ] || return 0
+  pid=$(cat "$dir/nginx.pid")
   kill "$pid" 2>/dev/null || return 0
   checks=500
-  while kill -0 "$pid" 2>/dev/null && [ -e "$dir/run/nginx.pid" ] && [ "$checks" -gt 0 ]; do
+  while kill -0 "$pid" 2>/dev/null && [ -e "$dir/nginx.pid" ] && [ "$checks" -gt 0 ]; do
     checks=$((checks - 1))
     sleep 0.01
   done
@@ -85,6 +78,8 @@ demo() {
   AZURE_CLIENT_ID=00000000-0000-4000-8000-000000000002
   AZURE_CLIENT_SECRET=simulator~secret.1
   export AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET
+  unset AZURE_CLIENT_CERTIFICATE_PATH AZURE_FEDERATED_TOKEN_FILE MDE_CLOUD
+  export no_proxy=127.0.0.1 # a proxy of the environment does not know our service
   export AZURE_AUTHORITY_HOST="$SIMULATOR_URL" MDE_BASE_URL="$SIMULATOR_URL" MDE_CA_FILE="$SIMULATOR_CA_FILE"
   start
   # shellcheck source=/dev/null

@@ -14,11 +14,22 @@ local function key_of_request()
   return type(given) == "string" and #given <= KEY_BYTES_MAX and given or nil
 end
 
---- Ends the request with 401 unless its key is known. The caller's name is then in ngx.ctx.caller.
+local function check_method()
+  local method = ngx.req.get_method()
+  if method == "GET" or method == "HEAD" then return end
+  ngx.header["Allow"] = "GET, HEAD"
+  problem.answer(405, "Ask with GET.")
+  return ngx.exit(ngx.HTTP_OK)
+end
+
+--- Ends the request unless it is a GET with a key that is known. The caller's name is then in the log.
 function access.check()
   local key = key_of_request()
-  ngx.ctx.caller = key and keys.find(key)
-  if ngx.ctx.caller then return end
+  local caller = key and keys.find(key)
+  if caller then
+    ngx.var.caller = caller
+    return check_method()
+  end
   ngx.header["WWW-Authenticate"] = 'Bearer realm="mde"'
   problem.answer(401, key and "The API key is not known." or "An API key is needed: Authorization: Bearer KEY.")
   return ngx.exit(ngx.HTTP_OK)

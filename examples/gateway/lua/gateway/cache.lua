@@ -1,69 +1,84 @@
---- Answers that are kept for a while, for all workers, and fetched by one request at a time.
+--- Answers that all workers keep for a while; what is not there is fetched once, however many ask for it.
 --
---     local value, state = cache.get(key, function() return value, seconds end)
+--     local outcome, state = cache.get(key, wait, function() return outcome end)
 --
--- `state` is "hit", "miss" (this request has fetched it) or "coalesced" (another one has, meanwhile). What must not be
--- kept, an error, comes back to the one who fetched it as `nil, state, err`; the others then try in their turn.
+-- An outcome is { value = TEXT, seconds = how long to keep it } or { failure = { kind =, message =, retry_after = } }.
+-- A failure is not kept, but all who wait for this fetch get it: they would else try one after the other. `state` is
+-- "hit", "miss" (this request made the fetch) or "coalesced" (it waited for another's). No outcome: it took longer
+-- than `wait` seconds.
+local cjson = require "cjson"
 local counts = require "gateway.counts"
-local semaphore = require "ngx.semaphore"
+local flights = require "gateway.flights"
+local lease = require "gateway.lease"
 
-local LOCK_SECONDS = 30  -- longer than a fetch may take: a worker that died holds nobody up for longer
+local FAILURE_SECONDS = 2 -- for the other workers to see
 local PAUSE_FIRST, PAUSE_MAX = 0.002, 0.05
 
-local kept, locks = ngx.shared.gateway_cache, ngx.shared.gateway_locks
+local kept, failures = ngx.shared.gateway_cache, ngx.shared.gateway_failures
 
 local cache = {}
 
---- Until the one who has the lock is through, or has been for too long.
-local function await(key)
-  local pause, deadline = PAUSE_FIRST, ngx.now() + LOCK_SECONDS
-  while locks:get(key) and ngx.now() < deadline do
+local function keep(key, outcome)
+  if outcome.value then
+    kept:set(key, outcome.value, outcome.seconds)
+  else
+    failures:set(key, cjson.encode(outcome.failure), FAILURE_SECONDS)
+  end
+end
+
+local function look(key)
+  local value = kept:get(key)
+  return value and { value = value }
+end
+
+local function fetch_and_keep(key, fetch)
+  -- Another worker may have been through between our look and the lease.
+  local found = look(key)
+  if found then return found end
+  failures:delete(key)
+  return lease.hold(key, function()
+    local outcome = fetch()
+    outcome.fetched = true
+    keep(key, outcome)
+    return outcome
+  end)
+end
+
+--- What came of another worker's fetch; nil: nothing, it has ended without.
+local function await(key, deadline)
+  local pause = PAUSE_FIRST
+  while lease.is_taken(key) and ngx.now() < deadline do
     ngx.sleep(pause)
     pause = math.min(2 * pause, PAUSE_MAX)
   end
-  return kept:get(key)
+  local failure = failures:get(key)
+  return look(key) or failure and { failure = cjson.decode(failure) }
 end
 
---- In a timer: a caller that goes away must not leave the others waiting for what he has begun.
-local function fetch_locked(key, fetch, outcome)
-  local fine, value, seconds, err = pcall(fetch)
-  if fine and value then kept:set(key, value, seconds) end
-  locks:delete(key)
-  if not fine then ngx.log(ngx.ERR, "a fetch failed: ", value) end
-  outcome.value, outcome.err = fine and value, not fine and { kind = "internal" } or err
-  outcome.done:post()
-end
-
-local function fetch_apart(key, fetch)
-  local outcome = { done = semaphore.new(), err = { kind = "internal" } }
-  local ok, message = ngx.timer.at(0, function() fetch_locked(key, fetch, outcome) end)
-  if not ok then
-    locks:delete(key)
-    ngx.log(ngx.ERR, "no timer to fetch in: ", message)
-  else
-    outcome.done:wait(LOCK_SECONDS)
+--- Once for each worker and key at a time.
+local function fly(key, wait, fetch)
+  local deadline, outcome = ngx.now() + wait, nil
+  while not outcome and ngx.now() < deadline do
+    if lease.take(key) then
+      outcome = fetch_and_keep(key, fetch)
+    else
+      outcome = await(key, deadline)
+    end
   end
-  return outcome.value, outcome.err
+  return outcome
 end
 
-local function lookup(key, fetch)
-  local value = kept:get(key)
-  if value then return value, "hit" end
-  while not locks:add(key, true, LOCK_SECONDS) do
-    value = await(key)
-    if value then return value, "coalesced" end
-  end
-  value = kept:get(key) -- another one may have been through in between
-  if value then return value, "coalesced" end
-  local err
-  value, err = fetch_apart(key, fetch)
-  return value, "miss", err
+local function lookup(key, wait, fetch)
+  local found = look(key)
+  if found then return found, "hit" end
+  local outcome, is_first = flights.join(key, wait, function() return fly(key, wait, fetch) end)
+  return outcome, is_first and outcome and outcome.fetched and "miss" or "coalesced"
 end
 
-function cache.get(key, fetch)
-  local value, state, err = lookup(key, fetch)
+function cache.get(key, wait, fetch)
+  local outcome, state = lookup(key, wait, fetch)
   counts.add("cache " .. state)
-  return value, state, err
+  return outcome, state
 end
 
 return cache

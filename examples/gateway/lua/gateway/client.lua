@@ -1,7 +1,7 @@
 --- The client of this worker, and the quota that all workers share.
 local mde = require "mde.openresty"
 
-local BUDGET_SECONDS = 20 -- no request waits longer, whatever happens
+local BUDGET_SECONDS = 20 -- no call takes longer, whatever happens
 local CONCURRENCY = 20    -- of each worker
 
 local function environment(name)
@@ -22,4 +22,4 @@ local client = mde.client{
   concurrency = CONCURRENCY,
 }
 
-return { client = client, quota = quota }
+return { client = client, quota = quota, BUDGET_SECONDS = BUDGET_SECONDS }

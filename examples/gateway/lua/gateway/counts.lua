@@ -1,26 +1,30 @@
---- What all workers count together, in a shared dictionary.
+--- What all workers count together, in a shared dictionary: it outlives them and every reload.
 local counts = {}
 
 local shared = ngx.shared.gateway_counts
 
---- One more of that name.
-function counts.add(name) shared:incr(name, 1, 0) end
+--- So many more of that name; one, if it is not said.
+function counts.add(name, more) shared:incr(name, more or 1, 0) end
 
 --- One more answer with that status.
 function counts.request(status) counts.add("requests " .. status) end
 
---- name -> number, of the names that begin so; without that beginning.
+--- { { rest of the name, number }, ... }, in order, of the names that begin so.
 function counts.beginning(start)
   local found = {}
   for _, key in ipairs(shared:get_keys(0)) do
-    if key:sub(1, #start) == start then found[key:sub(#start + 1)] = shared:get(key) end
+    local number = key:sub(1, #start) == start and shared:get(key)
+    if number then found[#found + 1] = { key:sub(#start + 1), number } end
   end
+  table.sort(found, function(a, b) return a[1] < b[1] end)
   return found
 end
 
 function counts.get(name) return shared:get(name) or 0 end
 
---- Remembers a value for other workers to see.
-function counts.set(name, value, seconds) shared:set(name, value, seconds) end
+function counts.has(name) return shared:get(name) ~= nil end
+
+--- For so many seconds, or for ever.
+function counts.set(name, value, seconds) shared:set(name, value, seconds or 0) end
 
 return counts

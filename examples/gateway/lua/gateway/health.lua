@@ -1,33 +1,37 @@
---- GET /health: is this worker alive, and did the last calls work? Nothing is asked for it.
+--- GET /health: this worker is alive; and did the last calls work? Nothing is asked for it.
+--
+-- A service that fails is no reason to restart the gateway, or to take it out of a balancer: the status is 200 all the
+-- same. `calls` is "working", "failing" or "none", if there were none for some minutes.
 local cjson = require "cjson"
 local counts = require "gateway.counts"
 
-local FAILING_CALLS = 5 -- in a row: one that fails says little
+local FAILING_CALLS = 3 -- in a row: one that fails says little
 local REMEMBERED_SECONDS = 300
+local NAME = "failed in a row"
 
 local health = {}
 
--- What says nothing about the service's or our own health.
-local is_answer = { not_found = true, rate_limited = true, closed = true, cancelled = true }
+-- These say nothing about whether calls work.
+local is_silent = { rate_limited = true, closed = true, cancelled = true }
 
 --- What came of a call; nil: it went well.
 function health.note(err)
-  if err == nil or is_answer[err.kind] then
-    counts.set("failing", 0)
-  else
-    counts.set("failing", counts.get "failing" + 1, REMEMBERED_SECONDS)
-    counts.set("failing kind", err.kind, REMEMBERED_SECONDS)
-  end
+  if err and is_silent[err.kind] then return end
+  local failed = err and err.kind ~= "not_found"
+  counts.set(NAME, failed and counts.get(NAME) + 1 or 0, REMEMBERED_SECONDS)
+end
+
+function health.is_failing() return counts.get(NAME) >= FAILING_CALLS end
+
+local function calls()
+  if health.is_failing() then return "failing" end
+  return counts.has(NAME) and "working" or "none"
 end
 
 function health.answer()
-  local failing = counts.get "failing" >= FAILING_CALLS
-  local body = { status = failing and "failing" or "ok" }
-  if failing then body.kind = counts.get "failing kind" end
-  ngx.status = failing and 503 or 200
   ngx.header["Content-Type"] = "application/json"
   ngx.header["Cache-Control"] = "no-store"
-  ngx.print(cjson.encode(body))
+  ngx.print(cjson.encode{ status = "ok", calls = calls() })
 end
 
 return health
