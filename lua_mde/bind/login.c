@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { ANSWER_MAX = 1024 * 1024, LOCAL_CONNECT_MS = 2000 };
-enum { SHORTEST_LIFE_MS = 1000, LONGEST_LIFE_S = 365 * 86400 };
 
 /* --- the request --- */
 
@@ -169,16 +168,11 @@ static bool push_answer(lua_State *L, const mde_buffer *body, size_t token_lengt
   return held;
 }
 
-/* Not before it has been used once: a clock that is wrong, or an answer that was slow in coming, would have
- * it fetched over and over. */
 static int64_t expiry_of(const Client *client, const Call *call, double life_s)
 {
-  int64_t earliest_ms = client_now_ms(client) + SHORTEST_LIFE_MS;
-  int64_t expires_ms = token_expiry_ms(client);
   if (life_s > 0)
-    expires_ms = call->sent_ms +
-                 (int64_t)(life_s < LONGEST_LIFE_S ? life_s * 1000 : LONGEST_LIFE_S * 1000.0);
-  return expires_ms > earliest_ms ? expires_ms : earliest_ms;
+    return token_end_ms(client, call->sent_ms, life_s);
+  return token_used_once_ms(client, token_expiry_ms(client));
 }
 
 static bool accept(lua_State *L, Client *client, const Call *call, double life_s)

@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A life of less would have the token fetched again before it is used. */
-enum { SHORTEST_LIFE_MS = 1000, LONGEST_LIFE_SECONDS = 365 * 86400 };
+enum { SHORTEST_LIFE_MS = 1000, LONGEST_LIFE_S = 365 * 86400 };
 
 /* --- the function's two results, at `first` and above it --- */
 
@@ -62,15 +61,7 @@ static const char *find_fault(lua_State *L, int first, char *reason, size_t size
 static double life_seconds(lua_State *L, int index)
 {
   lua_Number seconds = lua_tonumber(L, index);
-  return seconds < LONGEST_LIFE_SECONDS ? (double)seconds : 0;
-}
-
-static int64_t expiry_ms(const Client *client, double seconds)
-{
-  if (seconds <= 0)
-    return MDE_TIME_NEVER;
-  int64_t life_ms = (int64_t)(seconds * 1000);
-  return client_now_ms(client) + (life_ms > SHORTEST_LIFE_MS ? life_ms : SHORTEST_LIFE_MS);
+  return seconds < LONGEST_LIFE_S ? (double)seconds : 0;
 }
 
 /* Calls the function; on success two results are on top, else one error value. */
@@ -108,6 +99,19 @@ bool token_accept(Client *client, mde_slice token, int64_t expires_ms)
   return mde_credential_set(&client->credential, token, expires_ms) == MDE_OK;
 }
 
+int64_t token_end_ms(const Client *client, int64_t from_ms, double life_s)
+{
+  if (life_s <= 0 || life_s >= LONGEST_LIFE_S)
+    return MDE_TIME_NEVER;
+  return token_used_once_ms(client, from_ms + (int64_t)(life_s * 1000));
+}
+
+int64_t token_used_once_ms(const Client *client, int64_t end_ms)
+{
+  int64_t earliest_ms = client_now_ms(client) + SHORTEST_LIFE_MS;
+  return end_ms > earliest_ms ? end_ms : earliest_ms;
+}
+
 int64_t token_expiry_ms(const Client *client)
 {
   const mde_claims *claims = &client->source.claims;
@@ -134,7 +138,7 @@ static bool judge(lua_State *L, Client *client, bool ok, int first, double *seco
   token.data = lua_tolstring(L, first, &token.length);
   *seconds = life_seconds(L, first + 1);
   token_look(L, client, token);
-  if (token_accept(client, token, expiry_ms(client, *seconds)))
+  if (token_accept(client, token, token_end_ms(client, client_now_ms(client), *seconds)))
     return true;
   fail(client, "not enough memory for the token");
   return false;
@@ -144,8 +148,9 @@ void token_take(lua_State *L, int client_index, bool ok, int first)
 {
   Client *client = lua_touserdata(L, client_index);
   double seconds = 0;
-  client->token_wanted = client->token_asked = false;
   bool had = judge(L, client, ok, first, &seconds);
+  /* Not before: if there is no memory to judge it, the host is to come again. */
+  client->token_wanted = client->token_asked = false;
   lua_settop(L, first - 1);
   event_token(L, client_index, had, seconds);
 }

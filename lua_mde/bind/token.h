@@ -23,6 +23,13 @@ void token_look(lua_State *L, Client *client, mde_slice token);
 /* When the token that was looked at last is over; MDE_TIME_NEVER: it does not say. */
 int64_t token_expiry_ms(const Client *client);
 
+/* The end of a life of so many seconds; MDE_TIME_NEVER if it is 0, or longer than a year. */
+int64_t token_end_ms(const Client *client, int64_t from_ms, double life_s);
+
+/* That end, but not before the token can have been used once: a clock that is wrong, or an answer that was
+ * slow in coming, would have tokens fetched over and over. */
+int64_t token_used_once_ms(const Client *client, int64_t end_ms);
+
 /* Takes in a token that lives until then. False: not enough memory. */
 bool token_accept(Client *client, mde_slice token, int64_t expires_ms);
 
