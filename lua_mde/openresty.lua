@@ -16,8 +16,9 @@ local hosted = core._hosted
 
 local POLL_SECONDS = 0.001  -- between two looks at the wire
 local IDLE_SECONDS = 0.05   -- while nothing is on the wire
-local LOOKS_OF_A_PUMP = 500 -- then another timer goes on: what nginx keeps for a timer grows with each sleep
+local LOOKS_OF_A_PUMP = 500 -- then another timer goes on: what nginx keeps for a timer is freed at its end
 local LOOKS_OF_A_SEARCH = 25
+local EVENTS_MAX = 1000     -- that wait for on_event; more are dropped, and the log says so
 local LOST_SECONDS = 2      -- a timer that has not begun by then has been dropped
 
 local openresty = { _VERSION = core._VERSION, null = core.null, quota = core.quota, windows = core.windows }
@@ -77,6 +78,16 @@ local function fetch_token(self)
   if self.bell:count() < 0 then self.bell:post() end
 end
 
+local function keep_event(events, event)
+  if events.last - events.first + 1 >= EVENTS_MAX then
+    if not events.dropped then log("on_event is too slow", "events are dropped") end
+    events.dropped = true
+    return
+  end
+  events.last = events.last + 1
+  events[events.last] = event
+end
+
 local function tell_events(self)
   local events = self.events
   while events.first <= events.last do
@@ -86,7 +97,7 @@ local function tell_events(self)
     local ok, message = pcall(self.on_event, event)
     if not ok then log("on_event failed", message) end
   end
-  events.first, events.last = 1, 0
+  events.first, events.last, events.dropped = 1, 0, nil
 end
 
 --- What the script's own functions are to be called for.
@@ -276,13 +287,7 @@ function openresty.client(options)
   }, Client)
   local own = {}
   for name, value in pairs(options) do own[name] = value end
-  if type(options.on_event) == "function" then
-    own.on_event = function(event)
-      local events = self.events
-      events.last = events.last + 1
-      events[events.last] = event
-    end
-  end
+  if type(options.on_event) == "function" then own.on_event = function(event) keep_event(self.events, event) end end
   local given = options.token or type(options.credential) == "table" and options.credential.token
   self.token = type(given) == "function" and given
   self.core = blaming("client", 0, hosted.client, own)

@@ -203,6 +203,11 @@ describe("mde.openresty #nginx", function()
     assert.same({ [IPS] = 40 }, at_once(40, "/ips"))
     assert.same({ [IPS] = 40 }, at_once(40, "/ips"))
     local report = space:report()
+    local connections = {}
+    for _, request in ipairs(report.requests) do connections[request.connection] = true end
+    local made = 0
+    for _ in pairs(connections) do made = made + 1 end
+    assert.is_true(made <= 18, made .. " connections") -- for each worker those of 8 calls, and one for the token
     assert.is_true(report.tokens.issued <= 2) -- one for each worker
     assert.equal(80, report.operations.alert_ips.requests)
     assert.is_true(report.operations.alert_ips.largest_in_flight <= 16) -- concurrency 8 in each
@@ -253,6 +258,21 @@ describe("mde.openresty #nginx", function()
     assert.truthy(server:log():find("mde: on_event failed: .-the script's own mistake"))
   end)
 
+  it("keeps no more than 1000 events for an on_event that is slow", function()
+    start([[
+      location = /many { content_by_lua_block {
+        local ids, count = {}, 0
+        for i = 1, 1100 do ids[i] = "no-alert-" .. i end
+        for _, _, err in require("client"):each("alert_ips", ids) do
+          if err.kind == "not_found" then count = count + 1 end
+        end
+        ngx.say(count)
+      } } ]], ("token = '%s', on_event = function() ngx.sleep(60) end"):format(space.token), nil, 1)
+    local _, body = server:get "/many"
+    assert.equal("1100\n", body)
+    assert.truthy(server:log():find("on_event is too slow: events are dropped", 1, true))
+  end)
+
   it("has a token function's failure told as kind auth", function()
     start(nil, "token = function() ngx.sleep(0.01) error 'the vault is sealed' end")
     local status, body = server:get "/ips"
@@ -286,6 +306,20 @@ describe("mde.openresty #nginx", function()
       end
       return busy == 0
     end))
+  end)
+
+  it("does not grow while calls wait for long", function()
+    start(nil, nil, nil, 1)
+    local function kilobytes()
+      return tonumber(shell.read("/proc/" .. server:workers()[1] .. "/status"):match "VmRSS:%s+(%d+)")
+    end
+    server:get "/ips"
+    space:fault { operation = "alert_ips", delay = 12 }
+    os.execute(("curl -s -o /dev/null --noproxy '*' '%s/ips' &"):format(server.url))
+    shell.must "sleep 3"
+    local before = kilobytes()
+    shell.must "sleep 8"
+    assert.is_true(kilobytes() - before < 256, kilobytes() - before .. " KiB more")
   end)
 
   it("has no work when nothing is in flight", function()
@@ -393,6 +427,7 @@ describe("a worker that waits #nginx", function()
       local good
       start_one_worker()
       good, told[attempt] = run()
+      if os.getenv "MDE_FIGURES" then print("figure: " .. told[attempt]) end
       server:stop()
       server = nil
       if good then return end
