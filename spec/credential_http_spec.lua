@@ -3,18 +3,12 @@ local mde = require "mde"
 local key_pair = require "spec.support.key_pair"
 local shell = require "spec.support.shell"
 local simulator = require "spec.support.simulator"
+local with = require "spec.support.merged"
 local variables = require "spec.support.variables"
 
 local ALERT = "da637472900382838869_1364969609"
 
 local space
-
-local function with(options, more)
-  local all = {}
-  for name, value in pairs(options) do all[name] = value end
-  for name, value in pairs(more or {}) do all[name] = value end
-  return all
-end
 
 local function account(more)
   return with({ tenant_id = space.tenant_id, client_id = space.client_id, authority = space:authority() }, more)
@@ -249,8 +243,12 @@ describe("a managed identity", function()
   end)
 
   it("is asked for past any proxy", function()
-    within({ AZURE_POD_IDENTITY_AUTHORITY_HOST = space:imds_host(), https_proxy = "http://127.0.0.1:1" }, function()
-      assert_works(open { managed_identity = true, no_proxy = "127.0.0.1,localhost" })
+    within({ AZURE_POD_IDENTITY_AUTHORITY_HOST = space:imds_host() }, function()
+      local client = open { managed_identity = true, proxy = "http://127.0.0.1:1", no_proxy = "", max_attempts = 1 }
+      local _, err = client:alert_ips(ALERT)
+      assert.equal("network", err.kind) -- the API is asked by the proxy, which is not there
+      assert.equal(1, space:report().tokens.issued)
+      client:close()
     end)
   end)
 
@@ -260,6 +258,19 @@ describe("a managed identity", function()
       assert.is_true(err.retryable)
       assert.truthy(err.message:find("Does this machine have a managed identity?", 1, true), err.message)
     end)
+  end)
+
+  it("is not what credential = 'environment' comes to where there is a certificate, locked by a passphrase", function()
+    local pair = key_pair.new { combined = true, password = "open-sesame" }
+    space:register { certificates = { pair.certificate } }
+    within({
+      AZURE_TENANT_ID = space.tenant_id, AZURE_CLIENT_ID = space.client_id, AZURE_AUTHORITY_HOST = space:authority(),
+      AZURE_CLIENT_CERTIFICATE_PATH = pair.certificate_file, AZURE_CLIENT_CERTIFICATE_PASSWORD = "open-sesame",
+    }, function()
+      assert.same({ "client_assertion", "client_assertion_type", "client_id", "grant_type", "scope" },
+        assert_works(open { credential = "environment" }).tokens.fields)
+    end)
+    pair:remove()
   end)
 
   it("is what credential = 'environment' comes to in the end", function()
@@ -338,9 +349,13 @@ describe("renewal over HTTP", function()
 end)
 
 describe("a token that the API does not take", function()
-  it("has its 401 explained by what it says", function()
-    local err = failure_of(by_secret { scope = space.scope:gsub("securitycenter", "security") })
-    assert.truthy(err.message)
+  it("has its 401 explained by the audience that was asked for", function()
+    local client = by_secret { scope = "https://api.security.microsoft.com/.default" }
+    local _, err = client:alert_ips(ALERT)
+    assert.same({ "auth", 401 }, { err.kind, err.status })
+    assert.truthy(err.message:find("its audience must be https://api.security.microsoft.com.", 1, true), err.message)
+    assert.equal(2, space:report().tokens.issued) -- one more was tried
+    client:close()
   end)
 
   it("has its 403 explained by the permissions that it lacks", function()

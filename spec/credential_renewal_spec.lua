@@ -1,5 +1,4 @@
 -- Tokens that renew themselves, in time that the specs move.
-local mde = require "mde"
 local testing = require "mde.testing"
 local jwt = require "spec.support.jwt"
 local scripted = require "spec.support.scripted"
@@ -9,6 +8,13 @@ local ACCOUNT = { tenant_id = "tenant", client_id = "app", client_secret = "s3cr
 
 local function grant(life, token)
   return { body = { token_type = "Bearer", expires_in = life or 3600, access_token = token or "a-token" } }
+end
+
+--- A token of an hour that is so many seconds in coming.
+local function slow_grant(seconds)
+  local answer = grant()
+  answer.seconds = seconds
+  return answer
 end
 
 --- A client of a secret; `tokens` answers its requests for tokens.
@@ -102,9 +108,7 @@ describe("a fetched token", function()
   end)
 
   it("holds its calls up, which the event `wait` tells", function()
-    local slow = grant()
-    slow.seconds = 2
-    local client, events = client_of(function() return slow end)
+    local client, events = client_of(scripted.always(slow_grant(2)))
     client:alert_ips "da1"
     local waits = scripted.of_kind(events, "wait")
     assert.same({ { kind = "wait", operation = "alert_ips", reason = "token", seconds = 2 } }, waits)
@@ -112,9 +116,7 @@ describe("a fetched token", function()
   end)
 
   it("is waited for by all calls that need it, and fetched once", function()
-    local slow = grant()
-    slow.seconds = 2
-    local client = client_of(function() return slow end, nil, { concurrency = 16 })
+    local client = client_of(scripted.always(slow_grant(2)), nil, { concurrency = 16 })
     local calls = {}
     for i = 1, 100 do calls[i] = client:start("alert_ips", "da1") end
     repeat until client:step(10) == 0
@@ -124,9 +126,7 @@ describe("a fetched token", function()
   end)
 
   it("is not waited for beyond the call's budget", function()
-    local slow = grant()
-    slow.seconds = 20
-    local client = client_of(function() return slow end)
+    local client = client_of(scripted.always(slow_grant(20)))
     local seconds, _, err = scripted.timed(client.alert_ips, client, "da1", { budget = 5 })
     assert.equal("timeout", err.kind)
     assert.equal(5, seconds)
@@ -175,9 +175,7 @@ describe("early renewal", function()
   end)
 
   it("holds no call up", function()
-    local slow = grant()
-    slow.seconds = 20
-    local client, events = client_of(function() return slow end, scripted.always{ body = EMPTY, seconds = 1 })
+    local client, events = client_of(scripted.always(slow_grant(20)), scripted.always{ body = EMPTY, seconds = 1 })
     client:alert_ips "da1"
     testing.advance(3400)
     local seconds = scripted.timed(client.alert_ips, client, "da1")
@@ -508,13 +506,5 @@ describe("a job of hours", function()
     assert.is_true(tokens >= 2)
     assert.equal(0, client:stats().throttled)
     assert.equal(3000, client:stats().attempts)
-  end)
-end)
-
-describe("a client of a secret", function()
-  it("is made, used and closed without a token ever being in Lua's hands", function()
-    local client = mde.client(ACCOUNT)
-    assert.truthy(tostring(client):find "open")
-    client:close()
   end)
 end)

@@ -155,7 +155,8 @@ static void decode_part(mde_buffer *out, const mde_buffer *jwt, int number)
   assert_true(mde_base64url_decode(out, part_of(jwt, number)));
 }
 
-static void assert_signed(const mde_buffer *jwt, mde_signing signing)
+/* The certificate's key has so many bits. */
+static void assert_signed(const mde_buffer *jwt, const wish *order, size_t bits)
 {
   static const char pss[] = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32";
   mde_buffer signature;
@@ -163,26 +164,34 @@ static void assert_signed(const mde_buffer *jwt, mde_signing signing)
   assert_int_equal(last.length, strlen(last.data));
   save("message", (mde_slice){jwt->data, (size_t)(last.data - 1 - jwt->data)});
   decode_part(&signature, jwt, 2);
-  assert_int_equal(signature.length, 256);
+  assert_int_equal(signature.length, bits / 8);
   save("signature", (mde_slice){signature.data, signature.length});
   mde_buffer_free(&signature);
   char script[400];
+  snprintf(script, sizeof script, "openssl x509 -in %s -noout -pubkey >its_public.pem",
+           order->certificate);
+  must(script);
   snprintf(script, sizeof script,
-           "openssl dgst -sha256 -verify public.pem %s -signature signature message",
-           signing == MDE_SIGNING_PS256 ? pss : "");
+           "openssl dgst -sha256 -verify its_public.pem %s -signature signature message",
+           order->signing == MDE_SIGNING_PS256 ? pss : "");
   must(script);
   must("printf x >>message");
   assert_false(shell(script));
 }
 
-static void assert_works(wish order)
+static void assert_works_with(wish order, size_t bits)
 {
   mde_buffer jwt;
   mde_buffer_init_secret(&jwt, &mde_memory_system, JWT_MAX);
   if (!make(&jwt, order))
     fail_msg("%s", text);
-  assert_signed(&jwt, order.signing);
+  assert_signed(&jwt, &order, bits);
   mde_buffer_free(&jwt);
+}
+
+static void assert_works(wish order)
+{
+  assert_works_with(order, 2048);
 }
 
 /* As the openssl program prints it: sha1 Fingerprint=AA:BB:... */
@@ -227,6 +236,20 @@ static void signs_in_both_algorithms(void **state)
   (void)state;
   assert_works((wish){"certificate.pem", "key.pem", .signing = MDE_SIGNING_PS256});
   assert_works((wish){"certificate.pem", "key.pem", .signing = MDE_SIGNING_RS256});
+}
+
+static void signs_with_longer_keys(void **state)
+{
+  (void)state;
+  static const size_t lengths[] = {3072, 4096};
+  for (size_t i = 0; i < TEST_COUNT(lengths); i++) {
+    char script[200];
+    snprintf(script, sizeof script,
+             NEW_CERTIFICATE "-newkey rsa:%zu -keyout long_key.pem -out long.pem", lengths[i]);
+    must(script);
+    assert_works_with((wish){"long.pem", "long_key.pem", .signing = MDE_SIGNING_PS256}, lengths[i]);
+    assert_works_with((wish){"long.pem", "long_key.pem", .signing = MDE_SIGNING_RS256}, lengths[i]);
+  }
 }
 
 static void names_algorithm_and_certificate(void **state)
@@ -459,6 +482,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(signs_in_both_algorithms),
+      cmocka_unit_test(signs_with_longer_keys),
       cmocka_unit_test(names_algorithm_and_certificate),
       cmocka_unit_test(claims_to_be_the_client_for_ten_minutes),
       cmocka_unit_test(takes_certificate_and_key_from_one_file),

@@ -44,12 +44,6 @@ local function only_request()
   return log.tokens[1]
 end
 
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
 -- --- assertions, by openssl ------------------------------------------------------------------------
 
 local function decode_into(path, text)
@@ -67,7 +61,7 @@ local padding = {
 --- Whether openssl finds `signature` (base64url) to be the certificate's owner's, under `text`.
 local function verifies(pair, algorithm, text, signature)
   local directory = pair.directory
-  write(directory .. "/text", text)
+  shell.write(directory .. "/text", text)
   decode_into(directory .. "/signature", signature)
   shell.must(("openssl x509 -in %s -noout -pubkey > %s/public.pem"):format(quote(pair.certificate_file), directory))
   local ok, output = shell.run(("openssl dgst -sha256 -verify %s/public.pem %s -signature %s/signature %s/text"):format(
@@ -154,10 +148,10 @@ describe("against oauth2-mock-server, the client", function()
     it("the assertion of a federation as its file holds it, read anew each time", function()
       local path = os.tmpname()
       finally(function() os.remove(path) end)
-      write(path, "eyJhbGciOiJub25lIn0.e30.first-_\n")
+      shell.write(path, "eyJhbGciOiJub25lIn0.e30.first-_\n")
       server:order{ expired = 1 }
       client_of{ federated_token_file = path, on_event = function(event)
-        if event.kind == "token" then write(path, "eyJhbGciOiJub25lIn0.e30.second") end
+        if event.kind == "token" then shell.write(path, "eyJhbGciOiJub25lIn0.e30.second") end
       end }
       assert.same(ADDRESSES, client:alert_ips "da1")
       local requests = server:log().tokens
