@@ -139,6 +139,12 @@ test: bootstrap-test
 $(PART_TARGETS): bootstrap-test
 	@scripts/test.sh "$(CC)" $(@:test-%=%)
 
+# Everything there is, for a release; most of an hour.
+.PHONY: check
+check: bootstrap-test
+	@scripts/runs.sh '$(MAKE) test' 'scripts/test.sh clang sanitize' \
+	  'MDE_COLLECTOR=eager scripts/test.sh gcc sanitize' 'scripts/test.sh gcc valgrind-suite'
+
 # Not among the parts: it needs node, and what npm installs from its registry.
 .PHONY: test-oauth
 test-oauth: bootstrap-oauth
@@ -238,6 +244,7 @@ clean:
 help:
 	@echo 'make demo              build, start a local service, print the IPs of a few alerts'
 	@echo 'make test [CC=clang]   the whole suite, on every interpreter'
+	@echo 'make check             that, and all of it under sanitizers and valgrind; most of an hour'
 	@echo 'make gateway           the gateway of examples/gateway against such a service, until Ctrl-C'
 	@echo 'make simulator         a local service to try scripts with, until Ctrl-C'
 	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'

@@ -1,2 +1,4 @@
---- Runs busted by whichever interpreter this is given to: `luajit scripts/busted.lua spec/quota_spec.lua`.
+--- Runs busted by whichever interpreter this is given to: `luajit scripts/busted.lua spec/quota_spec.lua`. With
+-- MDE_COLLECTOR=eager the collector is as eager as it can be.
+if os.getenv "MDE_COLLECTOR" == "eager" then require "spec.support.eager" () end
 require "busted.runner"{ standalone = false }

@@ -72,7 +72,7 @@ local function ids(items)
   return list
 end
 
-describe("simulator", function()
+describe("simulator #simulator", function()
   local space
 
   setup(simulator.start)

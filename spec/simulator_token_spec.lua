@@ -20,7 +20,7 @@ local function merged(base, changes)
   return base
 end
 
-describe("the simulator's token endpoints", function()
+describe("the simulator's token endpoints #simulator", function()
   local space
 
   setup(simulator.start)

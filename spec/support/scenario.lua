@@ -2,10 +2,11 @@
 -- its most eager, and with a full collection in every callback. Says how many scenarios there were, and ends with 0 if
 -- all went as it must.
 --
---     valgrind --leak-check=full --error-exitcode=9 lua5.4 spec/support/valgrind_scenario.lua
+--     valgrind --leak-check=full --error-exitcode=9 lua5.4 spec/support/scenario.lua
 --
 -- Without a network; with MDE_SIMULATOR_DIR (a running simulator's) it talks HTTP and TLS besides.
 local mde = require "mde"
+local eager = require "spec.support.eager"
 local testing = require "mde.testing"
 
 local EMPTY = '{"value":[]}'
@@ -547,15 +548,10 @@ end
 -- --- the collector's ways ---
 
 local function usual()
-  if _VERSION == "Lua 5.4" then collectgarbage "incremental" end
+  if _VERSION == "Lua 5.4" then collectgarbage("incremental", 0, 0, 13) end
   collectgarbage("setpause", 200)
   collectgarbage("setstepmul", 200)
   collects_in_callbacks = false
-end
-
-local function eager()
-  collectgarbage("setpause", 0)
-  collectgarbage("setstepmul", rawget(_G, "jit") and 400 or 100000) -- with more, LuaJIT's compiled code does not end
 end
 
 local function generational()
