@@ -866,7 +866,7 @@ describe("client:each over the network", function()
         client = connect(space, { base_url = url, http_version = http, rate_limit = false })
       end)
 
-      it("gives each alert its own answer, and reaches its concurrency", function()
+      it("gives each alert its own answer, and reaches its concurrency #brisk", function()
         space:fault{ delay = 0.2, times = 32 }
         local seen, count = {}, 0
         for id, alert, err in client:each("alert", alerts, { concurrency = 16 }) do

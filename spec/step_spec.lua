@@ -972,7 +972,7 @@ describe("calls over the network", function()
         client = connect(space, { base_url = url, http_version = version, rate_limit = false, concurrency = 16 })
       end)
 
-      it("are in flight together, as many as the concurrency", function()
+      it("are in flight together, as many as the concurrency #brisk", function()
         space:fault{ delay = 0.3, times = -1 }
         local calls = {}
         for i = 1, 40 do calls[i] = client:start("alert_ips", ALERT) end
@@ -986,7 +986,7 @@ describe("calls over the network", function()
       end)
 
       if version == "2" then
-        it("share one connection although they are more than libcurl itself would let", function()
+        it("share one connection although they are more than libcurl itself would let #brisk", function()
           client:close()
           client = connect(space, { base_url = simulator.h2_url, http_version = "2", rate_limit = false,
             concurrency = 120 })
@@ -1001,7 +1001,7 @@ describe("calls over the network", function()
         end)
       end
 
-      it("leave a healthy client behind when they are cancelled", function()
+      it("leave a healthy client behind when they are cancelled #brisk", function()
         space:fault{ delay = 0.8, times = 8 }
         local calls = {}
         for i = 1, 8 do calls[i] = client:start("alert_ips", ALERT) end

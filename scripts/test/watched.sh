@@ -67,13 +67,14 @@ valgrind() { # part: every way through the module
   done
 }
 
+# Without what asks for much within a server's delay.
 valgrind_suite() { # part: valgrind-suite, which is all of the specs; for `make check`
   at_once "$cores" valgrind-suite-lua5.4 valgrind-suite-luajit
 }
 
 valgrind_suite_of() { # INTERPRETER
   busted_seconds=3000 run_busted "valgrind-suite-$1" "$(valgrind_interpreter "$1")" "build/$1-$variant" \
-    "--exclude-tags=$unwatched,nginx,simulator"
+    "--exclude-tags=$unwatched,nginx,simulator,brisk"
 }
 
 other_compiler() { # part: other-compiler
