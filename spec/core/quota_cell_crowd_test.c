@@ -186,8 +186,11 @@ static void start_threads(thread_crowd *crowd, crowd_thread threads[THREADS], te
   for (int i = 0; i < THREADS; i++) {
     mde_cell cell = shared_cell_view(&crowd->shared, &crowd->windows, (uint8_t)(i + 1));
     cell.pace = crowd->pace;
-    threads[i] = (crowd_thread){
-        .crowd = crowd, .cell = cell, .dice = {test_next(dice)}, .grants = NULL, .size = calls};
+    threads[i] = (crowd_thread){.crowd = crowd,
+                                .cell = cell,
+                                .dice = {.state = test_next(dice)},
+                                .grants = NULL,
+                                .size = calls};
     threads[i].grants = malloc(calls * sizeof(grant));
     assert_non_null(threads[i].grants);
     mde_cell_attach(&cell, 0);
@@ -424,7 +427,7 @@ static void start_child(int index, test_random *dice)
 {
   pid_t parent = getpid();
   next_holder = next_holder == 255 ? 1 : next_holder + 1;
-  test_random its_dice = {test_next(dice)};
+  test_random its_dice = {.state = test_next(dice)};
   pid_t child = fork();
   if (child == 0)
     child_main(parent, next_holder, its_dice);

@@ -93,10 +93,12 @@ static inline mde_memory test_memory(test_heap *heap)
   return (mde_memory){.resize = test_resize, .context = heap};
 }
 
-/* --- dice: splitmix64 --- */
+/* --- dice: bytes that a fuzzer has chosen, if there are any; then splitmix64 --- */
 
 typedef struct test_random {
   uint64_t state;
+  const uint8_t *bytes;
+  size_t left;
 } test_random;
 
 static inline uint64_t test_number_of(const char *variable, uint64_t otherwise)
@@ -117,7 +119,7 @@ static inline test_random test_random_start(void)
 {
   uint64_t seed = test_number_of("MDE_SEED", (uint64_t)time(NULL));
   print_message("MDE_SEED=%llu\n", (unsigned long long)seed);
-  return (test_random){seed};
+  return (test_random){.state = seed};
 }
 
 /* How often a random test is repeated; MDE_SCHEDULES changes it. */
@@ -126,10 +128,22 @@ static inline uint64_t test_schedules(uint64_t otherwise)
   return test_number_of("MDE_SCHEDULES", otherwise);
 }
 
+/* One of so many numbers and 0; of bytes, as few as they take: a fuzzer's changes then mean something. */
+static inline uint64_t test_draw(test_random *dice, uint64_t most)
+{
+  uint64_t number = 0;
+  if (dice->left == 0)
+    return test_next(dice);
+  for (; most > 0 && dice->left > 0; most >>= 8, dice->left--)
+    number = number << 8 | *dice->bytes++;
+  return number;
+}
+
 /* From low to high, both included. */
 static inline int64_t test_between(test_random *dice, int64_t low, int64_t high)
 {
-  return low + (int64_t)(test_next(dice) % (uint64_t)(high - low + 1));
+  uint64_t most = (uint64_t)(high - low);
+  return low + (int64_t)(test_draw(dice, most) % (most + 1));
 }
 
 static inline bool test_chance(test_random *dice, int64_t percent)
@@ -140,7 +154,7 @@ static inline bool test_chance(test_random *dice, int64_t percent)
 /* In [0, 1). */
 static inline double test_fraction(test_random *dice)
 {
-  return (double)(test_next(dice) >> 11) / 9007199254740992.0;
+  return (double)(test_draw(dice, UINT64_MAX) >> 11) / 9007199254740992.0;
 }
 
 #endif
