@@ -28,6 +28,11 @@ static bool stands_in_link(char byte)
   return is_unreserved(byte) || (byte != '\0' && strchr("%!$&'()*+,;=:@/?", byte) != NULL);
 }
 
+static bool is_hex(char byte)
+{
+  return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
+}
+
 static mde_slice slice(const char *data, size_t length)
 {
   return (mde_slice){data, length};
@@ -42,6 +47,13 @@ static bool starts_with(mde_slice text, const char *start)
 {
   size_t length = strlen(start);
   return text.length >= length && memcmp(text.data, start, length) == 0;
+}
+
+/* Whether a "%" stands there that escapes nothing. */
+static bool is_bare_percent(mde_slice text, size_t at)
+{
+  return text.data[at] == '%' &&
+         !(text.length - at >= 3 && is_hex(text.data[at + 1]) && is_hex(text.data[at + 2]));
 }
 
 static size_t find_any(mde_slice text, const char *stops)
@@ -132,7 +144,7 @@ static bool authority_parse(mde_base_url *base, mde_slice authority)
 static bool prefix_valid(mde_slice prefix)
 {
   for (size_t i = 0; i < prefix.length; i++) {
-    if (!stands_in_link(prefix.data[i]) || prefix.data[i] == '?')
+    if (!stands_in_link(prefix.data[i]) || prefix.data[i] == '?' || is_bare_percent(prefix, i))
       return false;
   }
   return true;
@@ -240,23 +252,12 @@ static mde_slice link_target(mde_slice link)
   return rest;
 }
 
-static bool is_hex(char byte)
-{
-  return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
-}
-
-/* Whether two hexadecimal digits follow the first byte. */
-static bool is_escape(mde_slice text)
-{
-  return text.length >= 3 && is_hex(text.data[1]) && is_hex(text.data[2]);
-}
-
 static bool target_valid(mde_slice target)
 {
   if (target.length == 0 || target.data[0] != '/')
     return false;
   for (size_t i = 0; i < target.length; i++) {
-    if (is_control(target.data[i]) || (target.data[i] == '%' && !is_escape(skip(target, i))))
+    if (is_control(target.data[i]) || is_bare_percent(target, i))
       return false;
   }
   return true;
