@@ -2,7 +2,6 @@
 
 #include "core/uri.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { REFUSED_PAUSE_MS = 300000, WORDS_MAX = 400 };
@@ -34,13 +33,23 @@ static const advice_row advice[] = {
     {53003, "A conditional access policy forbids it: ask the tenant's administrator."},
 };
 
+/* What the digits say that stand there; as many as any row has. */
+static long read_digits(mde_slice text, size_t at)
+{
+  long number = 0;
+  for (; at < text.length && text.data[at] >= '0' && text.data[at] <= '9' && number < 100000000;
+       at++)
+    number = number * 10 + (text.data[at] - '0');
+  return number;
+}
+
 /* The number behind "AADSTS"; 0: there is none. */
 static long number_of(mde_slice description)
 {
   static const char start[] = "AADSTS";
   for (size_t at = 0; at + sizeof start - 1 < description.length; at++) {
     if (memcmp(description.data + at, start, sizeof start - 1) == 0)
-      return strtol(description.data + at + sizeof start - 1, NULL, 10);
+      return read_digits(description, at + sizeof start - 1);
   }
   return 0;
 }

@@ -138,12 +138,28 @@ static void it_fits_into_any_room(void **state)
   }
 }
 
+/* BUG: the digits were read up to the first other character, whatever the words' length said. */
+static void a_number_ends_with_the_words_that_hold_it(void **state)
+{
+  (void)state;
+  char text[MDE_TOKEN_REASON_MAX + 1];
+  mde_failure failure = {.status = 401};
+  mde_login_failure facts = {.failure = &failure,
+                             .endpoint = text_of("https://login.example"),
+                             .description = {"AADSTS53003"
+                                             "9",
+                                             11}};
+  mde_login_text(text, sizeof text, &facts);
+  assert_non_null(strstr(text, "A conditional access policy forbids it"));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_follows_depends_on_who_is_to_blame),
       cmocka_unit_test(each_says_what_happened_and_what_to_do),
       cmocka_unit_test(it_fits_into_any_room),
+      cmocka_unit_test(a_number_ends_with_the_words_that_hold_it),
   };
   return cmocka_run_group_tests_name("login_failure", tests, NULL, NULL);
 }
