@@ -42,15 +42,30 @@ static bool begins_query(mde_slice words, size_t at)
          memchr(" \"'", words.data[at + 1], 3) == NULL;
 }
 
+/* Of a UTF-8 character, but its first. */
+static bool is_continuation(char byte)
+{
+  return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
 /* Whole UTF-8 characters only. */
 static size_t shortened(mde_slice words, size_t most)
 {
   if (words.length <= most)
     return words.length;
   size_t length = most;
-  while (length > 0 && ((unsigned char)words.data[length] & 0xc0) == 0x80)
+  while (length > 0 && is_continuation(words.data[length]))
     length--;
   return length;
+}
+
+/* What is appended as one: where a sentence has no more room it ends with a whole one. */
+static size_t character_bytes(mde_slice words, size_t at, size_t length)
+{
+  size_t end = at + 1;
+  while ((unsigned char)words.data[at] >= 0xc0 && end < length && is_continuation(words.data[end]))
+    end++;
+  return end - at;
 }
 
 /* Another party's words: shortened, without anything that would disturb a terminal or a log, and
@@ -59,13 +74,14 @@ static size_t shortened(mde_slice words, size_t most)
 static void add_at_most(mde_buffer *text, mde_slice words, size_t most)
 {
   size_t length = shortened(words, most);
-  for (size_t i = 0; i < length; i++) {
-    char byte = words.data[i];
-    mde_buffer_append_char(text, disturbs(words, i) ? ' ' : byte);
+  for (size_t i = 0, size; i < length; i += size) {
+    size = character_bytes(words, i, length);
+    if (disturbs(words, i))
+      mde_buffer_append_char(text, ' ');
+    else
+      mde_buffer_append(text, words.data + i, size);
     if (begins_query(words, i))
-      length = i + 1;
-    else if ((unsigned char)byte == 0xc2 && disturbs(words, i))
-      i++;
+      length = i + size;
   }
   if (length < words.length)
     add(text, "...");

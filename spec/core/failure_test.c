@@ -414,6 +414,21 @@ static void an_array_gets_as_much_of_the_sentence_as_it_holds(void **state)
   mde_buffer_free(&whole);
 }
 
+/* BUG: it ended with the first half of one. */
+static void a_sentence_without_room_ends_with_a_whole_character(void **state)
+{
+  (void)state;
+  static const char start[] = "alert_ips: the request was refused (400): ";
+  mde_failure failure = {.status = 400, .retry_after_ms = -1};
+  mde_failure_context context =
+      context_of("alert_ips", NULL, "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac");
+  for (size_t room = 0; room <= 12; room++) {
+    char text[80];
+    mde_failure_text(text, sizeof start + room, &failure, &context);
+    assert_int_equal(strlen(text), sizeof start - 1 + room / 3 * 3);
+  }
+}
+
 static void every_allocation_may_fail(void **state)
 {
   (void)state;
@@ -452,6 +467,7 @@ int main(void)
       cmocka_unit_test(the_longest_sentence_fits),
       cmocka_unit_test(the_query_of_a_quoted_address_is_left_out),
       cmocka_unit_test(an_array_gets_as_much_of_the_sentence_as_it_holds),
+      cmocka_unit_test(a_sentence_without_room_ends_with_a_whole_character),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests_name("failure", tests, NULL, NULL);
