@@ -21,7 +21,7 @@ ifndef LIBCRYPTO
 LIBCRYPTO := $(shell pkg-config --exists libcrypto 2>/dev/null && echo yes || echo no)
 endif
 WITHOUT_LIBCRYPTO := $(filter no,$(LIBCRYPTO))
-VARIANT := $(CC_NAME)$(if $(SANITIZE),-sanitized)$(if $(WITHOUT_LIBCRYPTO),-without-libcrypto)
+VARIANT := $(CC_NAME)$(if $(SANITIZE),$(if $(findstring fuzzer,$(SANITIZE)),-fuzzed,-sanitized))$(if $(WITHOUT_LIBCRYPTO),-without-libcrypto)
 BUILD := build/$(LUA_NAME)-$(VARIANT)
 COMMON := build/common-$(VARIANT)
 
@@ -104,7 +104,7 @@ $(BUILD)/bind/%.o: lua_mde/bind/%.c | $(BUILD)/bind
 $(BUILD)/mde/%.lua: lua_mde/%.lua | $(BUILD)/mde
 	ln -sf $(CURDIR)/$< $@
 
-$(COMMON)/core $(COMMON)/io $(COMMON)/unit $(BUILD)/bind $(BUILD)/mde:
+$(COMMON)/core $(COMMON)/io $(COMMON)/unit $(BUILD)/bind $(BUILD)/fuzz $(BUILD)/mde:
 	mkdir -p $@
 
 -include $(wildcard $(COMMON)/*/*.d $(BUILD)/*/*.d)
@@ -162,7 +162,26 @@ $(BOOTSTRAPS): bootstrap-%:
 
 .PHONY: format
 format:
-	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch] bench/*.[ch])
+	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] bench/*.[ch])
+
+# --- fuzzing -----------------------------------------------------------------------------------
+
+# `make fuzz` is all of it, with clang's libFuzzer; `make fuzz FUZZ="uri call" FUZZ_SECONDS=600` a part, for longer.
+FUZZ_TARGETS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*.c))
+
+$(BUILD)/fuzz/%: fuzz/%.c $(wildcard fuzz/*.h spec/core/*.h) $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS) | $(BUILD)/fuzz
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -fsanitize=fuzzer $(LUA_CFLAGS) -Ispec/core $(LDFLAGS) $< \
+	  $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS) -o $@ -lcmocka $(shell pkg-config --libs $(LUA_PACKAGE)) $(IO_LIBS)
+
+.PHONY: fuzz-programs build-fuzz fuzz
+fuzz-programs: $(FUZZ_TARGETS)
+
+build-fuzz:
+	@$(MAKE) --no-print-directory fuzz-programs SANITIZE=fuzzer-no-link,address,undefined CC=clang LUA=lua5.4
+
+fuzz: bootstrap-test
+	@$(MAKE) --no-print-directory -s build-fuzz
+	@scripts/fuzz.sh $(FUZZ)
 
 # --- measuring ---------------------------------------------------------------------------------
 
@@ -253,6 +272,7 @@ help:
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
 	@echo 'make test-oauth        the client against a token server by others, which npm installs'
 	@echo 'make test-browser      the page of examples/gateway in Chromium'
+	@echo 'make fuzz              bytes at random, with clang; FUZZ=TARGET FUZZ_SECONDS=30'
 	@echo 'make bench             the client against a bare C program and others; BENCH=ROW ROUNDS=5 PEERS=no'
 	@echo 'make bench-quota       what a decision of the quota costs'
 	@echo 'make install [PREFIX=/usr/local] [LUA=lua5.4] [DESTDIR=]; uninstall'

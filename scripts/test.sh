@@ -68,7 +68,7 @@ lint() { # part:
 }
 
 check_format() { # part: check-format
-  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch] bench/*.c'
+  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] bench/*.c'
 }
 
 unit() { # part:
@@ -132,6 +132,13 @@ browser() { # part: the gateway's page in a browser; likewise
   count_tap browser $?
 }
 
+fuzz() { # part: each target for FUZZ_SECONDS, or 30
+  local source names=()
+  check fuzz-build make_quietly build-fuzz
+  for source in fuzz/*.c; do names+=("fuzz-$(basename "$source" .c)"); done
+  at_once "$cores" "${names[@]}"
+}
+
 part() {
   local began=$SECONDS
   count "unfinished-$1" 0 1 # taken back below: what breaks off in the middle counts
@@ -139,7 +146,8 @@ part() {
     lua5.[1-4] | luajit) interpreter "$1" ;;
     valgrind-suite-*) valgrind_suite_of "${1#valgrind-suite-}" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
-    lint | unit | spec | timing | sanitize | valgrind | oauth | browser) "$1" ;;
+    fuzz-*) check "$1" scripts/fuzz.sh "${1#fuzz-}" ;;
+    lint | unit | spec | timing | sanitize | valgrind | fuzz | oauth | browser) "$1" ;;
     check-format | other-compiler | valgrind-suite) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac
@@ -190,6 +198,6 @@ report() {
 }
 
 echo "Building with $compiler; logs are in $logs."
-case "$*" in lint | check-format) ;; *) build ;; esac
+case "$*" in lint | check-format | fuzz) ;; *) build ;; esac
 if [ $# -eq 0 ]; then everything; else at_once 1 "$@"; fi
 report
