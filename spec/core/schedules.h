@@ -2,9 +2,8 @@
  * exactly.
  *
  *   static const schedule_kind KIND = {.make = ..., .reserve = ..., ...};
- *   run.kind = &KIND;
- *   run_through(&run, &plan, dice);
- *   assert_promise_kept(&run, seed);
+ *   static schedule_run run = {.kind = &KIND};
+ *   schedule_of_dice(&run, dice, REQUESTS_MAX, seed);          the seed is for messages
  *
  * A schedule has windows, holders with a number of lanes (requests in flight at once), a pattern of
  * demand, latencies and faults. Real time goes in microseconds; the quota sees whole milliseconds,
@@ -455,6 +454,15 @@ static void assert_promise_kept(const schedule_run *run, uint64_t seed)
       fail_msg("MDE_SEED=%llu MDE_SCHEDULES=1: more than %u calls in %lld ms",
                (unsigned long long)seed, check->window.calls, (long long)check->window.length_ms);
   }
+}
+
+/* Draws a schedule of at most so many requests, runs it and checks what the service saw. */
+static void schedule_of_dice(schedule_run *run, test_random dice, int most, uint64_t seed)
+{
+  schedule_plan plan = random_plan(run->kind, &dice);
+  plan.requests = plan.requests < most ? plan.requests : most;
+  run_through(run, &plan, dice);
+  assert_promise_kept(run, seed);
 }
 
 #endif
