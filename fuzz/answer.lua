@@ -3,7 +3,7 @@
 local script = require "fuzz.script"
 local testing = require "mde.testing"
 
-local TOKEN, BUDGET, MAX_ITEMS = "the-token-of-the-fuzzer", 5000, 3
+local TOKEN, BUDGET, MAX_ITEMS = "the-token-of-the-fuzzer", 100, 3
 local ORIGINS = { api = "https://api.security.microsoft.com" }
 local EMPTY = '{"value":[]}'
 
@@ -21,7 +21,7 @@ return function(bytes)
   local client = testing.client{ token = TOKEN, budget = BUDGET, answers = script.player(answers, EMPTY) }
   local start = testing.now()
   local value, err = call(client, operation)
-  assert(testing.now() - start <= BUDGET)
+  assert(testing.now() - start < BUDGET) -- a wait that would reach it is not begun
   assert((value == nil) ~= (err == nil))
   if value == nil then
     -- An answer may say "secretive" by itself.

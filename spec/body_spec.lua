@@ -142,7 +142,7 @@ describe("a body", function()
 
   local JSON = list '{"id":"192.0.2.1"}'
 
-  -- What neither operation may take for an answer.
+  -- What neither operation may take for an answer; json_spec.lua has the grammar as a whole.
   local never = {
     ["that is empty"] = "",
     ["of blanks"] = " \t\r\n ",
@@ -169,17 +169,11 @@ describe("a body", function()
 ]],
     ["with an ellipsis"] = list '{"id":"192.0.2.1"}, ...',
     ["with another one after it"] = JSON .. JSON,
-    ["with a comma too many"] = list '{"id":"192.0.2.1"},',
-    ["with a comment"] = "/* IPs */" .. JSON,
-    ["with single quotes"] = JSON:gsub('"', "'"),
-    ["with names without quotes"] = '{value:[{id:"192.0.2.1"}]}',
     ["with NUL after it"] = JSON .. "\0",
     ["with NUL and more after it"] = JSON .. "\0<html>",
     ["with NUL before it"] = "\0" .. JSON,
     ["with NUL in it"] = '{"value":\0[]}',
     ["with NUL in a string"] = list '{"id":"192.0.2.1\0"}',
-    ["with half a surrogate pair"] = list [["\ud800"]],
-    ["with an unknown escape"] = list [["\x41"]],
     ["that is nested 65 deep"] = nested(65),
     ["that is nested a million deep"] = nested(1000000),
     ["of opening brackets"] = ("["):rep(100000),
@@ -192,12 +186,6 @@ describe("a body", function()
     ["that is an empty array"] = "[]",
     ["that is an empty array among blanks"] = "\r\n\t []",
   }
-  for _, number in ipairs {
-    "NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf", "-inf", "0x10", "-0x10", "0X1p4", "01", "-01", "00", "+1",
-    "--1", "-", "1e", "1e+", ".5", "1.2.3", "1_000", "1,5e", "tru", "nul", "True", "None", "undefined",
-  } do
-    never["with " .. number .. " as a number"] = list('{"n":' .. number .. "}")
-  end
 
   -- What only an entity may look like.
   local no_collection = {

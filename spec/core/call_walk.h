@@ -18,6 +18,16 @@ typedef struct call_walk {
 
 static const char *const LINKS[] = {NULL, "/2", "/3", "/4", "https://other/2", "bad", "/a\nb"};
 
+/* What changes something in the service is not repeated if it may have happened. */
+static void assert_not_repeated(const mde_call *call, const mde_outcome *outcome)
+{
+  int status = call->response.status;
+  bool answered = outcome->kind == MDE_OUTCOME_ANSWER;
+  bool failed = status == 408 || status == 500 || status == 502 || status == 504;
+  if (call->operation->changes && (answered ? failed : outcome->sent))
+    assert_int_equal(call->need, MDE_CALL_FAILED);
+}
+
 static void walk_answer(call_walk *walk)
 {
   static const int statuses[] = {200, 200, 200, 200, 204, 301, 400, 401, 403, 404,
@@ -43,6 +53,7 @@ static void walk_answer(call_walk *walk)
   uint32_t before = world->call.requests;
   mde_call_feed(&world->call, &outcome, world->now_ms, test_fraction(dice));
   assert_int_equal(world->call.requests, before + outcome.sent);
+  assert_not_repeated(&world->call, &outcome);
 }
 
 static void walk_send(call_walk *walk)
