@@ -173,6 +173,9 @@ $(BUILD)/fuzz/%: fuzz/%.c $(wildcard fuzz/*.h spec/core/*.h) $(CORE_OBJECTS) $(I
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -fsanitize=fuzzer $(LUA_CFLAGS) -Ispec/core $(LDFLAGS) $< \
 	  $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS) -o $@ -lcmocka $(shell pkg-config --libs $(LUA_PACKAGE)) $(IO_LIBS)
 
+# There hundreds of words are compared for each decision, and libFuzzer would be told of each.
+$(COMMON)/core/quota_slots.o: CFLAGS += $(if $(findstring fuzzer,$(SANITIZE)),-fno-sanitize-coverage=trace-cmp)
+
 .PHONY: fuzz-programs build-fuzz fuzz
 fuzz-programs: $(FUZZ_TARGETS)
 

@@ -1,11 +1,13 @@
-/* What every address must be that a token is sent to, whatever the ids, filters and links that it was made of. */
+/* What every address must be that a token is sent to, whatever the ids, filters and links that it
+ * was made of. */
 #ifndef MDE_FUZZ_ADDRESS_H
 #define MDE_FUZZ_ADDRESS_H
 
 #include "core/uri.h"
 #include "fuzz.h"
 
-/* Scheme, host and port, and nothing that a client could take for the host's end or for somebody's name. */
+/* Scheme, host and port, and nothing that a client could take for the host's end or for somebody's
+ * name. */
 static inline void assert_origin(const mde_base_url *base)
 {
   size_t scheme = base->https ? 8 : 7;
@@ -17,7 +19,8 @@ static inline void assert_origin(const mde_base_url *base)
   }
 }
 
-/* Visible ASCII only, and the configured host's: what follows the origin can be no part of a host. */
+/* Visible ASCII only, and the configured host's: what follows the origin can be no part of a host.
+ * */
 static inline void assert_address(const mde_base_url *base, const mde_buffer *url)
 {
   assert_true(url->length > base->origin.length && url->length <= MDE_URL_MAX);

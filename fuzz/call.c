@@ -1,4 +1,5 @@
-/* A call, driven by bytes instead of dice: what spec/core/call_walk.h asserts holds on every way. */
+/* A call, driven by bytes instead of dice: what spec/core/call_walk.h asserts holds on every way.
+ * */
 #include "call_walk.h"
 #include "fuzz.h"
 

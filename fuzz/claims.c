@@ -1,5 +1,5 @@
-/* What a token says of itself: a payload, or behind a dot a whole token. What is kept is bounded, and the hint that is made
- * of it is fit for a message. */
+/* What a token says of itself: a payload, or behind a dot a whole token. What is kept is bounded,
+ * and the hint that is made of it is fit for a message. */
 #include "bind/claims.h"
 #include "core/base64url.h"
 #include "core/failure.h"

@@ -1,5 +1,5 @@
-/* Sentences on failed calls, of whatever words the service, the network or the token brought: they fit, are calm, show no
- * query, and cut no character of UTF-8 in two. */
+/* Sentences on failed calls, of whatever words the service, the network or the token brought: they
+ * fit, are calm, show no query, and cut no character of UTF-8 in two. */
 #include "core/failure.h"
 
 #include "words.h"

@@ -1,5 +1,6 @@
-/* What the fuzz targets share: an input that is cut into lines, and beside it all of spec/core/test.h. Outside of a test
- * cmocka's assertions end the program, which libFuzzer takes for a crash.
+/* What the fuzz targets share: an input that is cut into lines, and beside it all of
+ * spec/core/test.h. Outside of a test cmocka's assertions end the program, which libFuzzer takes
+ * for a crash.
  *
  *   fuzz_input input = fuzz_begin(bytes, size);
  *   mde_slice id = fuzz_line(&input);

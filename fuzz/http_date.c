@@ -1,5 +1,5 @@
-/* Dates in an answer's head: what is read can be written again in each of the three forms, and a Retry-After is the
- * distance of two. */
+/* Dates in an answer's head: what is read can be written again in each of the three forms, and a
+ * Retry-After is the distance of two. */
 #include "core/response.h"
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
-/* Sentences on a token that could not be had, of whatever words its endpoint said; and what follows, which is never an
- * endless pause. */
+/* Sentences on a token that could not be had, of whatever words its endpoint said; and what
+ * follows, which is never an endless pause. */
 #include "core/login_failure.h"
 
 #include "words.h"

@@ -1,5 +1,5 @@
-/* The pages of a list, as a service names them: never to another host, never one twice, never for ever, and never without
- * the filter that was asked for. */
+/* The pages of a list, as a service names them: never to another host, never one twice, never for
+ * ever, and never without the filter that was asked for. */
 #include "core/paging.h"
 
 #include "address.h"

@@ -1,5 +1,5 @@
-/* A client's quota, driven by bytes instead of dice: however requests come, travel and end, the service never counts too
- * many in a window. */
+/* A client's quota, driven by bytes instead of dice: however requests come, travel and end, the
+ * service never counts too many in a window. */
 #include "fuzz.h"
 #include "quota_schedules.h"
 

@@ -1,5 +1,6 @@
-/* A quota's file of any content: it is refused in words, or used, and then grants no more than its windows allow, and sooner
- * or later one more. It is scribbled over in the middle, too, while nothing is in flight. */
+/* A quota's file of any content: it is refused in words, or used, and then grants no more than its
+ * windows allow, and sooner or later one more. It is scribbled over in the middle, too, but while
+ * nothing is under way: a damaged slot becomes a call of that moment, whatever it was. */
 #include "io/quota_file.h"
 
 #include "words.h"
@@ -8,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { TRIPS_MAX = 64, ASKS_MAX = 100, LANES = 3, NOW_MS = 5000000, DAMAGE_MAX = 16, KINDS = 8 };
+enum { TRIPS_MAX = 64, ASKS_MAX = 100, LANES = 3, NOW_MS = 5000000, DAMAGE_MAX = 8, KINDS = 8 };
 
 #define FOREVER_MS (INT64_C(40) * 86400 * 1000)
 
@@ -24,7 +25,7 @@ typedef struct file_run {
   test_random dice;
   char path[256];
   mde_quota_file *file;
-  int64_t now_ms;
+  int64_t now_ms, ask_ms;
   file_trip trips[TRIPS_MAX];
   int count;
 } file_run;
@@ -44,7 +45,8 @@ static void write_file(const char *path, const void *bytes, size_t size)
   close(fd);
 }
 
-/* Of this machine's start or of another's, for as many calls as are documented, for fewer or for more: made once. */
+/* Of this machine's start or of another's, for as many calls as are documented, for fewer or for
+ * more: made once. */
 static const mde_quota_map *whole_file(size_t which)
 {
   static const uint32_t capacities[KINDS / 2] = {1536, 64, 1600, 128};
@@ -61,33 +63,51 @@ static const mde_quota_map *whole_file(size_t which)
   return map;
 }
 
-/* Where it matters more often than elsewhere: in the header, or in the cell that is used. */
-static off_t place_to_damage(file_run *run, off_t size)
+static bool is_whole(const mde_quota_header *header, size_t size)
 {
-  uint64_t id = mde_quota_id("", operation_of_all()->name);
-  off_t cell = 4096 + (off_t)(id % MDE_QUOTA_CELLS) * ((size - 4096) / MDE_QUOTA_CELLS);
-  switch (test_between(&run->dice, 0, 3)) {
-  case 0:
-    return (off_t)test_between(&run->dice, 0, 127);
-  case 1:
-    return (off_t)test_between(&run->dice, 0, size > 0 ? size - 1 : 0);
-  default:
-    return cell + (off_t)test_between(&run->dice, 0, 511);
-  }
+  return header->capacity <= 1600 && size == mde_quota_file_bytes(header->capacity);
+}
+
+/* Where it matters: in the header, in the name or the words of the cell that is used, or in one of
+ * its first slots. */
+static unsigned char *place_to_damage(file_run *run, void *bytes, size_t size)
+{
+  const mde_quota_header *header = bytes;
+  int64_t where = test_between(&run->dice, 0, 4);
+  if (where < 2 || !is_whole(header, size))
+    return (unsigned char *)bytes +
+           test_between(&run->dice, 0, where == 0 ? 127 : (int64_t)size - DAMAGE_MAX);
+  mde_quota_map map = {bytes, header->capacity, header->salt};
+  mde_cell cell = {0};
+  uint32_t index = (uint32_t)(mde_quota_id("", operation_of_all()->name) % MDE_QUOTA_CELLS);
+  mde_quota_entry_cell(&map, index, &cell);
+  if (where == 2)
+    return (unsigned char *)mde_quota_entry_at(&map, index) + test_between(&run->dice, 0, 15);
+  if (where == 3)
+    return (unsigned char *)cell.memory + test_between(&run->dice, 0, sizeof(mde_cell_memory) - 1);
+  uint32_t words = cell.slots.capacity / MDE_SLOTS_BLOCK;
+  return (unsigned char *)(cell.slots.bounds + test_between(&run->dice, 0, words + 11));
+}
+
+static void damage_map(file_run *run, void *bytes, size_t size)
+{
+  unsigned char *at = place_to_damage(run, bytes, size);
+  for (int64_t i = test_between(&run->dice, 1, DAMAGE_MAX); i > 0; i--)
+    *at++ = (unsigned char)test_between(&run->dice, 0, 255);
 }
 
 static void damage(file_run *run)
 {
-  unsigned char bytes[DAMAGE_MAX];
   int fd = open(run->path, O_RDWR);
-  if (fd < 0)
-    return;
-  off_t at = place_to_damage(run, lseek(fd, 0, SEEK_END));
-  int64_t size = test_between(&run->dice, 1, DAMAGE_MAX);
-  for (int64_t i = 0; i < size; i++)
-    bytes[i] = (unsigned char)test_between(&run->dice, 0, 255);
-  assert_true(pwrite(fd, bytes, (size_t)size, at) == size);
-  close(fd);
+  off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+  if (size >= (off_t)sizeof(mde_quota_header)) {
+    void *bytes = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(bytes, MAP_FAILED);
+    damage_map(run, bytes, (size_t)size);
+    munmap(bytes, (size_t)size);
+  }
+  if (fd >= 0)
+    close(fd);
 }
 
 static void make_file(file_run *run)
@@ -96,7 +116,9 @@ static void make_file(file_run *run)
     write_file(run->path, run->dice.bytes, run->dice.left);
     return;
   }
-  const mde_quota_map *whole = whole_file((size_t)test_between(&run->dice, 0, KINDS - 1));
+  /* Mostly one that need not be made anew, which takes its time. */
+  size_t which = test_chance(&run->dice, 80) ? 0 : (size_t)test_between(&run->dice, 0, KINDS - 1);
+  const mde_quota_map *whole = whole_file(which);
   write_file(run->path, whole->bytes, mde_quota_file_bytes(whole->capacity));
   for (int64_t i = test_between(&run->dice, 0, 4); i > 0; i--)
     damage(run);
@@ -106,7 +128,8 @@ static void make_file(file_run *run)
 
 /* --- its use --- */
 
-/* A model that counts: of the requests before, how many may yet be counted together with one sent now? */
+/* A model that counts: of the requests before, how many may yet be counted together with one sent
+ * now? */
 static void assert_allowed(const file_run *run)
 {
   for (uint32_t w = 0; w < WINDOWS.count; w++) {
@@ -154,13 +177,24 @@ static void settle_all(file_run *run)
   }
 }
 
+/* As a client does: not again before it is time, but now and then. */
+static void ask(file_run *run)
+{
+  if (run->now_ms < run->ask_ms && test_chance(&run->dice, 50)) {
+    settle_all(run);
+    run->now_ms = run->ask_ms;
+  }
+  mde_quota_answer answer = reserve(run);
+  run->ask_ms = run->now_ms + answer.wait_ms;
+}
+
 static void step(file_run *run)
 {
   mde_lesson lesson = {.close_for_ms = test_between(&run->dice, 0, 100) * 1000};
-  mde_quota_answer answer;
   switch (test_between(&run->dice, 0, 9)) {
   case 0:
     settle_all(run);
+    run->now_ms += MDE_QUOTA_LINGER_MS;
     damage(run);
     break;
   case 1:
@@ -174,11 +208,7 @@ static void step(file_run *run)
     settle_all(run);
     break;
   default:
-    answer = reserve(run);
-    if (!answer.granted && test_chance(&run->dice, 50)) {
-      settle_all(run);
-      run->now_ms += answer.wait_ms;
-    }
+    ask(run);
     break;
   }
 }

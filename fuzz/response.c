@@ -1,5 +1,5 @@
-/* An answer as it comes, head and body: waits are between none and an hour, limits are such as a quota takes, and a second
- * head leaves nothing of the first. */
+/* An answer as it comes, head and body: waits are between none and an hour, limits are such as a
+ * quota takes, and a second head leaves nothing of the first. */
 #include "core/response.h"
 #include "fuzz.h"
 

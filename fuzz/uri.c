@@ -1,5 +1,5 @@
-/* A base_url, an id, a filter and a next link: ids stay one path segment, filters one query value, and whatever a link
- * says leads to the configured host. */
+/* A base_url, an id, a filter and a next link: ids stay one path segment, filters one query value,
+ * and whatever a link says leads to the configured host. */
 #include "address.h"
 
 static const char PATH[] = "/api/alerts/{id}/ips";

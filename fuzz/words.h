@@ -1,5 +1,5 @@
-/* What words for people must be, whoever they came from: nothing that disturbs a terminal or a log, and nothing of an
- * address's query, which may hold a filter. */
+/* What words for people must be, whoever they came from: nothing that disturbs a terminal or a
+ * log, and nothing of an address's query, which may hold a filter. */
 #ifndef MDE_FUZZ_WORDS_H
 #define MDE_FUZZ_WORDS_H
 
@@ -15,7 +15,8 @@ static inline void assert_calm(const char *text, size_t length)
   }
 }
 
-/* How many bytes of UTF-8 the character there takes; 0: none begins there. Its value does not matter. */
+/* How many bytes of UTF-8 the character there takes; 0: none begins there. Its value does not
+ * matter. */
 static inline size_t character_at(const char *text, size_t left)
 {
   unsigned char first = (unsigned char)text[0];
