@@ -2,9 +2,10 @@
  *
  *   static lua_State *L;
  *   if (L == NULL)
- *     L = fuzz_lua("fuzz/answer.lua");          returns function(bytes), which raises if something does not hold
+ *     L = fuzz_lua("fuzz/answer.lua");
  *   fuzz_call(L, bytes, size);
  *
+ * The file returns function(bytes), which raises an error if something does not hold.
  * They are started from the project's folder: from there comes mde.testing. */
 #ifndef MDE_FUZZ_LUA_H
 #define MDE_FUZZ_LUA_H

@@ -1,5 +1,5 @@
-/* A call, driven by dice: by any answer, at any moment, with any limits. It must always end, keep its
- * limits, and never contradict itself.
+/* A call, driven by dice: by any answer, at any moment, with any limits. It must always end, keep
+ * its limits, and never contradict itself.
  *
  *   call_walk_through(dice, seed);      returns how many steps it took; the seed is for messages
  *

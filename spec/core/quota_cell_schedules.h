@@ -1,5 +1,5 @@
-/* A quota that processes share, as a kind for schedules.h: SHARED. Several views of the same memory, which
- * crash. */
+/* A quota that processes share, as a kind for schedules.h: SHARED. Several views of the same
+ * memory, which crash. */
 #ifndef MDE_SPEC_CORE_QUOTA_CELL_SCHEDULES_H
 #define MDE_SPEC_CORE_QUOTA_CELL_SCHEDULES_H
 

@@ -128,7 +128,8 @@ static inline uint64_t test_schedules(uint64_t otherwise)
   return test_number_of("MDE_SCHEDULES", otherwise);
 }
 
-/* One of so many numbers and 0; of bytes, as few as they take: a fuzzer's changes then mean something. */
+/* A number, of as many bytes as `most` has, so that what a fuzzer changes means something; it may be
+ * larger than `most`. Without bytes any number. */
 static inline uint64_t test_draw(test_random *dice, uint64_t most)
 {
   uint64_t number = 0;
