@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
       .service_code = fuzz_line(&input),
       .service_target = fuzz_line(&input)};
   context.service_message = fuzz_rest(&input);
-  bool utf8 = is_utf8(detail.data, detail.length) && detail.length <= MDE_FAILURE_DETAIL_MAX &&
+  bool utf8 = is_utf8(detail.data, detail.length) &&
               is_utf8(context.hint.data, context.hint.length) &&
               is_utf8(context.service_code.data, context.service_code.length) &&
               is_utf8(context.service_target.data, context.service_target.length) &&

@@ -68,6 +68,14 @@ static size_t character_bytes(mde_slice words, size_t at, size_t length)
   return end - at;
 }
 
+/* Whoever cut the words before may have cut their last character, too. */
+static bool is_half(mde_slice words, size_t at, size_t size)
+{
+  unsigned char first = (unsigned char)words.data[at];
+  size_t whole = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+  return size < whole && at + size == words.length;
+}
+
 /* Another party's words: shortened, without anything that would disturb a terminal or a log, and
  * only up to the query of an address that they quote: where it ends cannot be told, because a filter
  * may hold spaces and quotes. */
@@ -78,7 +86,7 @@ static void add_at_most(mde_buffer *text, mde_slice words, size_t most)
     size = character_bytes(words, i, length);
     if (disturbs(words, i))
       mde_buffer_append_char(text, ' ');
-    else
+    else if (!is_half(words, i, size))
       mde_buffer_append(text, words.data + i, size);
     if (begins_query(words, i))
       length = i + size;

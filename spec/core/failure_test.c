@@ -429,6 +429,21 @@ static void a_sentence_without_room_ends_with_a_whole_character(void **state)
   }
 }
 
+/* BUG: a token function's long message, cut to what is kept of it, ended with half a character. */
+static void half_a_character_at_the_end_is_left_out(void **state)
+{
+  (void)state;
+  static const char *const details[] = {"no\xc3", "no\xe2\x82", "no\xf0\x9f\x98", "no\xf0"};
+  for (size_t i = 0; i < TEST_COUNT(details); i++) {
+    mde_failure failure = {.reason = MDE_FAILURE_TOKEN, .retry_after_ms = -1};
+    snprintf(failure.detail, sizeof failure.detail, "%s", details[i]);
+    mde_failure_context context = context_of("alert_ips", NULL, NULL);
+    mde_buffer text = explained(&failure, &context);
+    assert_string_equal(mde_buffer_text(&text), "alert_ips: no token: no.");
+    mde_buffer_free(&text);
+  }
+}
+
 static void every_allocation_may_fail(void **state)
 {
   (void)state;
@@ -468,6 +483,7 @@ int main(void)
       cmocka_unit_test(the_query_of_a_quoted_address_is_left_out),
       cmocka_unit_test(an_array_gets_as_much_of_the_sentence_as_it_holds),
       cmocka_unit_test(a_sentence_without_room_ends_with_a_whole_character),
+      cmocka_unit_test(half_a_character_at_the_end_is_left_out),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests_name("failure", tests, NULL, NULL);
