@@ -2,7 +2,7 @@
 -- what a moved clock can show is in quota_spec.lua and retry_spec.lua.
 
 local connect = require "spec.support.connect"
-local faulty_tcp = require "spec.support.faulty_tcp"
+local fault_server = require "spec.support.fault_server"
 local simulator = require "spec.support.simulator"
 local stopwatch = require "spec.support.stopwatch"
 
@@ -72,17 +72,29 @@ describe("budget #timing", function()
       end)
     end
 
-    for mode, what in pairs {
-      silent = "the other side is silent in the handshake", full = "the other side does not accept",
-      headers_forever = "the answer's head has no end",
-    } do
-      it(what, function()
-        local server = faulty_tcp.start(mode)
-        reconnect { base_url = mode == "headers_forever" and server.url or server.https_url }
+    describe("on a raw connection", function()
+      local server
+
+      setup(function() server = fault_server.start() end)
+      teardown(function() server:stop() end)
+
+      it("the other side is silent in the handshake", function()
+        server:play { { "drain" } }
+        reconnect { base_url = server.https_url }
         spends(BUDGET)
-        server:stop()
       end)
-    end
+
+      it("the other side does not accept", function()
+        reconnect { base_url = server:crowded_url() }
+        spends(BUDGET)
+      end)
+
+      it("the answer's head has no end", function()
+        server:play { { "expect" }, { "send", "HTTP/1.1 200 OK\r\n" }, { "repeat", "X-Filler: x\r\n", -1, 0.001 } }
+        reconnect { base_url = server.url }
+        spends(BUDGET)
+      end)
+    end)
 
     it("an attempt is made after another, each with a timeout of its own", function()
       space:fault { delay = 5, times = -1 }

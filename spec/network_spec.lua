@@ -4,9 +4,8 @@
 local child = require "spec.support.child"
 local compile = require "spec.support.compile"
 local connect = require "spec.support.connect"
-local faulty_tcp = require "spec.support.faulty_tcp"
+local fault_server = require "spec.support.fault_server"
 local mde = require "mde"
-local odd_server = require "spec.support.odd_server"
 local shell = require "spec.support.shell"
 local simulator = require "spec.support.simulator"
 local stopwatch = require "spec.support.stopwatch"
@@ -14,17 +13,19 @@ local stopwatch = require "spec.support.stopwatch"
 local ALERT = "da637472900382838869_1364969609"
 local GRACE = 0.1 -- seconds that a time-out may come late
 
+local ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"value":[{"id":"192.0.2.1"}]}'
+
 local on_linux = shell.run "test $(uname -s) = Linux"
 
 describe("network", function()
-  local space, client
-  local servers = {} -- each mode's is started when it is first wanted
+  local space, client, server
 
-  setup(simulator.start)
-
-  teardown(function()
-    for _, each in pairs(servers) do each:stop() end
+  setup(function()
+    simulator.start()
+    server = fault_server.start()
   end)
+
+  teardown(function() server:stop() end)
 
   before_each(function() space = simulator.namespace() end)
 
@@ -32,18 +33,6 @@ describe("network", function()
     if client then client:close() end
     client = nil
   end)
-
-  local function faulty(mode)
-    servers[mode] = servers[mode] or faulty_tcp.start(mode)
-    return servers[mode]
-  end
-
-  -- One that remembers nothing yet.
-  local function odd(mode)
-    servers[mode] = servers[mode] or odd_server.start(mode)
-    servers[mode]:forget()
-    return servers[mode]
-  end
 
   -- Makes `client`. One attempt, unless the options say otherwise.
   local function open(options)
@@ -65,9 +54,9 @@ describe("network", function()
 
   describe("unreachable:", function()
     it("a refused connection is of kind network, and nothing was sent", function()
-      local server = faulty_tcp.start "close"
-      local url = server.https_url
-      server:stop() -- nobody listens any more
+      local gone = fault_server.start()
+      local url = gone.https_url
+      gone:stop() -- nobody listens any more
       open { base_url = url }
       local err = failure()
       assert.same({ "network", 0 }, { err.kind, err.attempts })
@@ -112,29 +101,28 @@ describe("network", function()
     end
 
     it("while connecting ends the call", function()
-      local server = faulty "full"
-      open { base_url = server.url, timeout = TIMEOUT }
+      open { base_url = server:crowded_url(), timeout = TIMEOUT }
       times_out(0)
     end)
 
     it("while connecting is shorter with connect_timeout", function()
-      local server = faulty "full"
-      open { base_url = server.url, connect_timeout = TIMEOUT }
+      local url = server:crowded_url()
+      open { base_url = url, connect_timeout = TIMEOUT }
       local err = times_out(0)
-      assert.truthy(err.message:find("no answer in time from " .. server.url, 1, true), err.message)
+      assert.truthy(err.message:find("no answer in time from " .. url, 1, true), err.message)
       assert.truthy(err.message:find "connect_timeout")
     end)
 
     for _, name in ipairs { "timeout", "connect_timeout" } do
       it("in the TLS handshake ends the call: " .. name, function()
-        local server = faulty "silent"
+        server:play { { "drain" } }
         open { base_url = server.https_url, [name] = TIMEOUT }
         times_out(0)
       end)
     end
 
     it("while waiting for the answer ends the call", function()
-      local server = faulty "silent"
+      server:play { { "drain" } }
       open { base_url = server.url, timeout = TIMEOUT, connect_timeout = 0.1 }
       times_out(1)
     end)
@@ -275,30 +263,6 @@ describe("network", function()
       end)
     end)
 
-    for mode, attempts in pairs { close = 1, partial = 1 } do
-      it(("of the head is of kind network: %s"):format(mode), function()
-        local server = faulty(mode)
-        open { base_url = server.url }
-        local err = failure()
-        assert.same({ "network", attempts }, { err.kind, err.attempts })
-      end)
-    end
-
-    it("of the TLS handshake is of kind network, and nothing was sent", function()
-      local server = faulty "close"
-      open { base_url = server.https_url }
-      local err = failure()
-      assert.same({ "network", 0 }, { err.kind, err.attempts })
-    end)
-
-    it("or whose head never ends is left, at the latest when time is up", function()
-      local server = faulty "headers_forever"
-      open { base_url = server.url }
-      local seconds, result, err = stopwatch.time(function() return client:alert_ips(ALERT, { timeout = 0.3 }) end)
-      assert.is_nil(result)
-      assert.same({ "timeout", 1 }, { err.kind, err.attempts })
-      assert.is_true(seconds < 0.3 + 3 * GRACE)
-    end)
   end)
 
   describe("an answer whose head is too large", function()
@@ -329,7 +293,7 @@ describe("network", function()
 
   describe("a kept connection", function()
     it("that the service has closed meanwhile is replaced, and nobody notices", function()
-      local server = odd "close_after"
+      server:play { { "expect" }, { "send", ANSWER } }
       open { base_url = server.url }
       for _ = 1, 3 do
         assert.same({ { id = "192.0.2.1" } }, client:alert_ips(ALERT))
@@ -341,32 +305,30 @@ describe("network", function()
     end)
 
     it("that the service closes while the request is under way is a failed attempt, and the next a new one", function()
-      local server = odd "close_second"
+      server:play { { "expect" }, { "send", ANSWER }, { "expect" } }
       open { base_url = server.url, max_attempts = 2 }
       for _ = 1, 2 do assert.same({ { id = "192.0.2.1" } }, client:alert_ips(ALERT)) end
-      local _, requests = server:received():gsub("GET ", "")
       local stats = client:stats()
-      assert.equal(3, requests) -- the 2nd call needed two attempts
-      assert.equal(requests, stats.attempts) -- none behind our back
+      assert.equal(3, server:requests "GET") -- the 2nd call needed two attempts
+      assert.equal(3, stats.attempts) -- none behind our back
       assert.equal(1, stats.retries)
     end)
 
     it("that the service closes while the request is under way is not used behind the quota's back", function()
-      local server = odd "close_second"
+      server:play { { "expect" }, { "send", ANSWER }, { "expect" } }
       open { base_url = server.url, rate_limit = { [3600] = 2 }, max_attempts = 4, budget = 5 }
       assert.is_table(client:alert_ips(ALERT))
       local result, err = client:alert_ips(ALERT)
       assert.is_nil(result)
       assert.equal("rate_limited", err.kind)
-      local _, requests = server:received():gsub("GET ", "")
-      assert.equal(2, requests)
+      assert.equal(2, server:requests "GET")
     end)
   end)
 
   describe("proxy", function()
-    local server
-
-    before_each(function() server = odd "proxy" end)
+    before_each(function()
+      server:play { { "expect" }, { "send", "HTTP/1.1 200 Connection established\r\n\r\n" }, { "tunnel" } }
+    end)
 
     local TOKEN_OF_CHILD = [[
       local given = ...
@@ -471,7 +433,8 @@ describe("network", function()
     end)
 
     it("that refuses is of kind network, and nothing was sent", function()
-      open { proxy = odd "refuse".url }
+      server:play { { "expect" }, { "send", "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nnot here\n" } }
+      open { proxy = server.url }
       local err = failure()
       assert.same({ "network", 0 }, { err.kind, err.attempts })
       assert.truthy(err.message:find("403", 1, true), err.message)
@@ -490,7 +453,8 @@ describe("network", function()
     end)
 
     it("that never answers is a time-out", function()
-      open { proxy = faulty "silent".url, timeout = 0.2 }
+      server:play { { "drain" } }
+      open { proxy = server.url, timeout = 0.2 }
       local seconds, err = stopwatch.best(0.2 + GRACE, failure)
       assert.same({ "timeout", 0 }, { err.kind, err.attempts })
       assert.is_true(seconds <= 0.2 + GRACE)

@@ -1,8 +1,8 @@
 -- `alerts`: what it asks for, and how it finds the pages after the first, however the service links them.
 
 local connect = require "spec.support.connect"
+local fault_server = require "spec.support.fault_server"
 local mde = require "mde"
-local odd_server = require "spec.support.odd_server"
 local simulator = require "spec.support.simulator"
 local testing = require "mde.testing"
 
@@ -252,7 +252,10 @@ describe("alerts", function()
   describe("@odata.nextLink", function()
     local stranger
 
-    setup(function() stranger = odd_server.start "record" end)
+    setup(function()
+      stranger = fault_server.start()
+      stranger:play { { "read" } }
+    end)
     teardown(function() stranger:stop() end)
 
     it("is followed as it is, its query included", function()

@@ -3,7 +3,6 @@
 if _VERSION ~= "Lua 5.4" then return end
 
 local cjson = require "cjson"
-local faulty_tcp = require "spec.support.faulty_tcp"
 local simulator = require "spec.support.simulator"
 
 local ALERT = "da637472900382838869_1364969609"
@@ -552,29 +551,6 @@ describe("simulator #simulator", function()
       local pipe = io.popen("grep -c simulator-token " .. simulator.directory .. "/*.log")
       assert.falsy(pipe:read "*a":find ":[1-9]")
       pipe:close()
-    end)
-  end)
-
-  describe("faulty TCP server", function()
-    local expected = {
-      silent = { 28 }, full = { 28 }, close = { 52, 56 }, partial = { 0, 8, 18, 52, 56 }, headers_forever = { 28, 56 },
-    }
-
-    for mode, codes in pairs(expected) do
-      it("knows " .. mode, function()
-        local server = faulty_tcp.start(mode)
-        local response = fetch(server.url, "--max-time 0.3")
-        server:stop()
-        local allowed = {}
-        for _, code in ipairs(codes) do allowed[code] = true end
-        assert.is_true(allowed[response.exit], "curl ended with " .. response.exit)
-      end)
-    end
-
-    it("leaves a TLS handshake unanswered", function()
-      local server = faulty_tcp.start "silent"
-      assert.equal(28, fetch(server.https_url, "--max-time 0.3").exit)
-      server:stop()
     end)
   end)
 end)

@@ -1,7 +1,7 @@
 -- What each status of the service becomes: the error's fields and its words, and whether the call is tried again.
 
 local connect = require "spec.support.connect"
-local odd_server = require "spec.support.odd_server"
+local fault_server = require "spec.support.fault_server"
 local simulator = require "spec.support.simulator"
 
 local unpack = table.unpack or unpack -- luacheck: ignore 143
@@ -261,7 +261,10 @@ describe("status", function()
   describe("redirect", function()
     local target
 
-    setup(function() target = odd_server.start "record" end)
+    setup(function()
+      target = fault_server.start()
+      target:play { { "read" } }
+    end)
     teardown(function() target:stop() end)
 
     for _, status in ipairs { 301, 302, 303, 307, 308 } do
