@@ -9,18 +9,22 @@ request() { # NAME SUBJECT
     -keyout "$1.key" -out "$1.csr" -subj "/CN=$2" 2>/dev/null
 }
 
-authority() { # NAME
-  request "$1" "simulator $1"
-  openssl x509 -req -sha256 -days 30 -in "$1.csr" -signkey "$1.key" -extfile ca.cnf -extensions authority \
+self_sign() { # NAME REQUEST SECTION
+  openssl x509 -req -sha256 -days 30 -in "$2.csr" -signkey "$2.key" -extfile ca.cnf -extensions "$3" \
     -out "$1.pem" 2>/dev/null
 }
 
+authority() { # NAME
+  request "$1" "simulator $1"
+  self_sign "$1" "$1" authority
+}
+
 # `openssl ca` because it alone, in every version, can set an end in the past.
-sign() { # NAME CA SECTION [DATES]
-  authority=$2 section=$3 name=$1
-  shift 3
+sign() { # NAME REQUEST CA SECTION [DATES]
+  name=$1 request=$2 authority=$3 section=$4
+  shift 4
   openssl ca -batch -notext -config ca.cnf -cert "$authority.pem" -keyfile "$authority.key" \
-    -extensions "$section" -in server.csr -out "$name.pem" "$@" 2>>openssl.log
+    -extensions "$section" -in "$request.csr" -out "$name.pem" "$@" 2>>openssl.log
 }
 
 cat >ca.cnf <<'END'
@@ -57,8 +61,16 @@ END
 authority ca
 authority unknown_ca
 request server simulator
-sign server ca this_host
-sign expired ca this_host -startdate 20200101000000Z -enddate 20200201000000Z
-sign wrong_host ca other_host
-sign unknown unknown_ca this_host
-rm -f ca.key unknown_ca.key unknown_ca.pem ./*.csr ./[0-9A-F]*.pem index.txt* ca.cnf openssl.log
+sign server server ca this_host
+sign expired server ca this_host -startdate 20200101000000Z -enddate 20200201000000Z
+sign not_yet_valid server ca this_host -startdate 20990101000000Z -enddate 20990201000000Z
+sign wrong_host server ca other_host
+sign unknown server unknown_ca this_host
+self_sign self_signed server this_host
+
+request intermediate "simulator intermediate"
+sign intermediate intermediate ca authority
+sign behind_intermediate server intermediate this_host
+cat behind_intermediate.pem intermediate.pem >chain.pem
+
+rm -f ca.key unknown_ca.key unknown_ca.pem intermediate.key intermediate.pem ./*.csr ./[0-9A-F]*.pem index.txt* ca.cnf openssl.log

@@ -160,6 +160,7 @@ class Server:
     def accept_forever(self):
         while True:
             link, _ = self.listener.accept()
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             record = bytearray()
             self.records.append(record)
             script = self.scripts[min(len(self.records), len(self.scripts)) - 1]
