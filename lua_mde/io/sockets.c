@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FIRST_CAPACITY = 8 };
+enum { FIRST_CAPACITY = 8, UNREAD_STEP = 16384, UNREAD_STEPS = 1024 };
 
 #if !defined(SOCK_CLOEXEC)
 #define SOCK_CLOEXEC 0 /* macOS: between socket() and fcntl() another thread may fork */
@@ -81,6 +81,19 @@ void mde_sockets_mute(mde_sockets *sockets)
     seal(sockets->fds[i]);
   }
   close(nowhere);
+}
+
+/* Shut alone, it would still give what has come already. More than that is an attack by the very server
+ * that is asked, which may as well lie in its answers. */
+void mde_socket_end_unclean(int fd)
+{
+  char bytes[UNREAD_STEP];
+  ssize_t size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+  if (size < 0)
+    return;
+  for (int i = 0; i < UNREAD_STEPS && size > 0; i++)
+    size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+  shutdown(fd, SHUT_RD); /* not for writing: TLS says goodbye, and a write might raise SIGPIPE */
 }
 
 void mde_spare_fds(int spare[MDE_SPARE_FDS])

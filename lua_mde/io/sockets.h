@@ -25,6 +25,9 @@ int mde_sockets_open(mde_sockets *sockets, int family, int type, int protocol);
 void mde_sockets_close(mde_sockets *sockets, int fd);
 void mde_sockets_mute(mde_sockets *sockets);
 
+/* If something has come that nobody has read, its end included, reads it and then nothing but an end. */
+void mde_socket_end_unclean(int fd);
+
 /* The lowest descriptors that are free now, to find out which of them a library has opened. */
 enum { MDE_SPARE_FDS = 4 };
 void mde_spare_fds(int spare[MDE_SPARE_FDS]);

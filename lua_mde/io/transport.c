@@ -558,12 +558,27 @@ static mde_exchange *take_idle(mde_transport *transport)
   return exchange;
 }
 
+/* Nobody waits for a connection at rest. What comes on it then, bytes or the end of TLS, was not asked
+ * for, and must not pass for the next answer; but libcurl 7.88 would use it all the same. Over HTTP/2
+ * the other side may speak at any time. */
+static void end_unclean(mde_transport *transport)
+{
+  const mde_sockets *sockets = &transport->sockets;
+  if (transport->http_version != CURL_HTTP_VERSION_1_1)
+    return;
+  for (size_t i = 0; i < sockets->count; i++) {
+    if (!mde_watch_wants(&transport->watch, sockets->fds[i]))
+      mde_socket_end_unclean(sockets->fds[i]);
+  }
+}
+
 mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *request, void *owner)
 {
   mde_exchange *exchange = own_process(transport) ? take_idle(transport) : NULL;
   if (exchange == NULL)
     return NULL;
   exchange->owner = owner;
+  end_unclean(transport);
   if (!prepare(exchange, request) ||
       curl_multi_add_handle(transport->multi, exchange->easy) != CURLM_OK) {
     retire(exchange);

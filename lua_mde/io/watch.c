@@ -57,6 +57,11 @@ bool mde_watch_set(mde_watch *watch, int fd, unsigned events)
   return true;
 }
 
+bool mde_watch_wants(const mde_watch *watch, int fd)
+{
+  return fd >= 0 && (size_t)fd < watch->capacity && watch->at[fd].wanted != 0;
+}
+
 void mde_watch_forget(mde_watch *watch, int fd)
 {
   if (fd < 0 || (size_t)fd >= watch->capacity)

@@ -38,6 +38,7 @@ void mde_watch_close(mde_watch *watch);
 
 /* False: no memory to remember it. */
 bool mde_watch_set(mde_watch *watch, int fd, unsigned events);
+bool mde_watch_wants(const mde_watch *watch, int fd);
 /* It is being closed: the kernel forgets it by itself. */
 void mde_watch_forget(mde_watch *watch, int fd);
 
