@@ -67,6 +67,17 @@ static void start_curl(void)
 
 /* --- callbacks of libcurl: no Lua, nothing that waits --- */
 
+static bool is_status_line(const char *line, size_t length)
+{
+  return length >= 5 && memcmp(line, "HTTP/", 5) == 0;
+}
+
+/* libcurl passes trailers on as well, without the empty line at their end. */
+static bool is_trailer(const mde_exchange *exchange, const char *line, size_t length)
+{
+  return exchange->head_ended && !is_status_line(line, length);
+}
+
 static size_t on_header(char *line, size_t one, size_t length, void *context)
 {
   mde_exchange *exchange = context;
@@ -76,6 +87,8 @@ static size_t on_header(char *line, size_t one, size_t length, void *context)
     exchange->too_large = true;
     return 0;
   }
+  if (is_trailer(exchange, line, length))
+    return length;
   exchange->head_ended = line[0] == '\r' || line[0] == '\n';
   mde_response_header(exchange->response, line, length);
   return length;
