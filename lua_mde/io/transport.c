@@ -713,6 +713,7 @@ static mde_outcome_kind kind_of_aborted(const mde_exchange *exchange)
 static mde_outcome_kind kind_of_handshake(const mde_exchange *exchange)
 {
   bool cut = strstr(exchange->error, "SSL_ERROR_SYSCALL") != NULL ||
+             strstr(exchange->error, "SSL_ERROR_ZERO_RETURN") != NULL || /* a goodbye */
              strstr(exchange->error, "unexpected eof") != NULL ||
              strstr(exchange->error, "reset by peer") != NULL;
   return cut ? MDE_OUTCOME_UNREACHABLE : MDE_OUTCOME_TLS;
@@ -723,6 +724,14 @@ static mde_outcome_kind kind_of_handshake(const mde_exchange *exchange)
 static bool in_head(const mde_exchange *exchange)
 {
   return exchange->sent && !exchange->head_ended;
+}
+
+/* In TLS 1.3 the client is through with the handshake before the server looks at its certificate. */
+static mde_outcome_kind kind_of_broken(const mde_exchange *exchange)
+{
+  if (strstr(exchange->error, "alert certificate required") != NULL)
+    return MDE_OUTCOME_TLS;
+  return exchange->sent ? MDE_OUTCOME_BROKEN : MDE_OUTCOME_UNREACHABLE;
 }
 
 static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode result)
@@ -757,7 +766,7 @@ static mde_outcome_kind kind_of_result(const mde_exchange *exchange, CURLcode re
   case CURLE_OUT_OF_MEMORY:
     return in_head(exchange) ? MDE_OUTCOME_TOO_LARGE : MDE_OUTCOME_NO_MEMORY;
   default:
-    return exchange->sent ? MDE_OUTCOME_BROKEN : MDE_OUTCOME_UNREACHABLE;
+    return kind_of_broken(exchange);
   }
 }
 
