@@ -241,9 +241,11 @@ static void explain_status(mde_buffer *text, const mde_failure *failure,
   add_retry_after(text, failure);
 }
 
+/* Of what is too large, the body is meant unless something else is named. */
 static const char *transport_advice(const mde_failure *failure)
 {
-  switch (failure->kind) {
+  bool is_named = failure->kind == MDE_ERROR_TOO_LARGE && failure->detail[0] != '\0';
+  switch (is_named ? MDE_ERROR_NETWORK : failure->kind) {
   case MDE_ERROR_TLS:
     return " Check the host name, the clock and, behind an inspecting proxy, ca_file.";
   case MDE_ERROR_TIMEOUT:
@@ -263,7 +265,7 @@ static const char *transport_says(const mde_failure *failure)
   case MDE_ERROR_TIMEOUT:
     return "no answer in time from ";
   case MDE_ERROR_TOO_LARGE:
-    return "the answer is larger than max_body, from ";
+    return "the answer is too large, from ";
   default:
     return "no answer from ";
   }

@@ -785,8 +785,10 @@ static void describe(mde_transport *transport, const mde_exchange *exchange, CUR
     words = result == CURLE_OK ? "the answer ended within its head" : curl_easy_strerror(result);
   if (result == CURLE_ABORTED_BY_CALLBACK)
     words = "the kept connection was closed by the other side";
+  bool head = in_head(exchange) || exchange->head_bytes > MDE_HEAD_MAX;
+  /* libcurl's words would be about our callback */
   if (exchange->too_large || result == CURLE_OUT_OF_MEMORY)
-    words = ""; /* libcurl's would be about our callback */
+    words = head ? "its head is too long" : "";
   if (shows_proxy(transport, words))
     words = "the address of the proxy is not one that can be used";
   size_t length = strlen(words);

@@ -7,7 +7,7 @@ its standard input does, or says anything else.
   {"report": true}         [TEXT, ...]: what was received on each connection since then
   {"crowd": true}          the port of a listener whose backlog is full: connect() gets no answer from it
 
-A script is a list of actions. At its end the connection is closed. Each character of a text is one byte.
+A script is a list of actions; after the last one the connection is closed. Each character of a text is one byte.
 
   ["expect"]                     reads a request: its head, and as much body as its Content-Length says
   ["frame", TYPE]                reads HTTP/2 until a frame of that type has come
@@ -16,6 +16,7 @@ A script is a list of actions. At its end the connection is closed. Each charact
   ["send", TEXT]
   ["repeat", TEXT, TIMES, SECONDS]  sends it that often (-1: for ever), with a pause after each
   ["wait", SECONDS]
+  ["close"]
   ["reset"]                      closes with a RST instead of a FIN
   ["tls", OPTIONS]               takes the handshake: {"certificate": PATH, "key": PATH, "alpn": "h2", "version":
                                  "TLSv1_2", "authority": PATH: of the certificate that the client must show,
@@ -97,6 +98,9 @@ class Connection:
 
     def do_wait(self, seconds):
         time.sleep(seconds)
+
+    def do_close(self):
+        raise ConnectionError("by us")
 
     def do_reset(self):
         self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
