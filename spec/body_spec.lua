@@ -2,6 +2,7 @@
 
 local child = require "spec.support.child"
 local connect = require "spec.support.connect"
+local growth = require "spec.support.growth"
 local mde = require "mde"
 local scripted = require "spec.support.scripted"
 local shell = require "spec.support.shell"
@@ -94,24 +95,10 @@ describe("max_body", function()
   end)
 
   describe("bounds the memory of the process", function()
-    -- In a process of its own, because the most that a process has ever had does not go down again.
     local function grow(fault, max_body)
       space:fault(fault)
-      local got = child.run([[
-        local given = ...
-        local mde = require "mde"
-        local function most()
-          for line in io.lines "/proc/self/status" do
-            local kib = line:match "^VmHWM:%s+(%d+) kB"
-            if kib then return kib * 1024 end
-          end
-        end
-        local client = mde.client { base_url = given.url, ca_file = given.ca_file, token = given.token, proxy = "" }
-        assert(client:alert(given.id)) -- libcurl and TLS are there now
-        local before = most()
-        local result, err = client:alert_ips(given.id, { max_body = given.max_body })
-        return { kind = err and err.kind, grown = most() - before }
-      ]], { url = simulator.url, ca_file = simulator.ca_file, token = space.token, id = ALERT, max_body = max_body })
+      local client_options = { base_url = simulator.url, ca_file = simulator.ca_file, token = space.token }
+      local got = growth.of_call(client_options, { max_body = max_body })
       assert.equal("too_large", got.kind)
       return got.grown
     end
