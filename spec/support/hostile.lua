@@ -86,9 +86,9 @@ function Network:meets(script, outcome, options)
   return err
 end
 
---- What one call that meets the script comes to, and how many bytes of memory it takes at most.
+--- What one call comes to that meets the script on a kept connection, and how many bytes of memory it takes at most.
 function Network:growth(script, call)
-  self.server:play(self.friend, script)
+  self.server:play(joined(self.friend, script))
   local got = growth.of_call(self.options, call)
   return got.kind, got.grown
 end
