@@ -13,8 +13,6 @@ local stopwatch = require "spec.support.stopwatch"
 local ALERT = "da637472900382838869_1364969609"
 local GRACE = 0.1 -- seconds that a time-out may come late
 
-local ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"value":[{"id":"192.0.2.1"}]}'
-
 local on_linux = shell.run "test $(uname -s) = Linux"
 
 describe("network", function()
@@ -288,40 +286,6 @@ describe("network", function()
       assert.is_nil(result)
       assert.same({ "too_large", 1, false }, { err.kind, err.attempts, err.retryable })
       works_afterwards()
-    end)
-  end)
-
-  describe("a kept connection", function()
-    it("that the service has closed meanwhile is replaced, and nobody notices", function()
-      server:play { { "expect" }, { "send", ANSWER } }
-      open { base_url = server.url }
-      for _ = 1, 3 do
-        assert.same({ { id = "192.0.2.1" } }, client:alert_ips(ALERT))
-        os.execute "sleep 0.02" -- lets the end of the connection arrive
-      end
-      assert.equal(3, server:connections())
-      assert.equal(3, client:stats().connections)
-      assert.equal(3, client:stats().attempts)
-    end)
-
-    it("that the service closes while the request is under way is a failed attempt, and the next a new one", function()
-      server:play { { "expect" }, { "send", ANSWER }, { "expect" } }
-      open { base_url = server.url, max_attempts = 2 }
-      for _ = 1, 2 do assert.same({ { id = "192.0.2.1" } }, client:alert_ips(ALERT)) end
-      local stats = client:stats()
-      assert.equal(3, server:requests "GET") -- the 2nd call needed two attempts
-      assert.equal(3, stats.attempts) -- none behind our back
-      assert.equal(1, stats.retries)
-    end)
-
-    it("that the service closes while the request is under way is not used behind the quota's back", function()
-      server:play { { "expect" }, { "send", ANSWER }, { "expect" } }
-      open { base_url = server.url, rate_limit = { [3600] = 2 }, max_attempts = 4, budget = 5 }
-      assert.is_table(client:alert_ips(ALERT))
-      local result, err = client:alert_ips(ALERT)
-      assert.is_nil(result)
-      assert.equal("rate_limited", err.kind)
-      assert.equal(2, server:requests "GET")
     end)
   end)
 

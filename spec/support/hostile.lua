@@ -12,6 +12,7 @@ local assert = require "luassert"
 local fault_server = require "spec.support.fault_server"
 local growth = require "spec.support.growth"
 local mde = require "mde"
+local simulator = require "spec.support.simulator"
 local stopwatch = require "spec.support.stopwatch"
 
 local hostile = {}
@@ -22,6 +23,23 @@ hostile.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 hostile.ANSWER = hostile.OK .. hostile.LENGTH .. "\r\n" .. hostile.BODY
 
 local TIMEOUT, GRACE = 2, 0.5 -- seconds for an attempt, and what may be added to them on a busy machine
+
+--- A server's, of spec/simulator/certificates.sh, for { "tls", ... }; simulator.start() first. `more`: other settings.
+function hostile.certificate(name, more)
+  local directory = simulator.directory
+  local all = { certificate = ("%s/%s.pem"):format(directory, name), key = directory .. "/server.key" }
+  for option, value in pairs(more or {}) do all[option] = value end
+  return all
+end
+
+--- The actions of both scripts.
+function hostile.joined(one, other)
+  local all = {}
+  for _, list in ipairs { one, other } do
+    for _, action in ipairs(list) do all[#all + 1] = action end
+  end
+  return all
+end
 
 local Network = {}
 Network.__index = Network
@@ -63,19 +81,11 @@ local function split(options)
   return own, rest
 end
 
-local function joined(one, other)
-  local all = {}
-  for _, list in ipairs { one, other } do
-    for _, action in ipairs(list) do all[#all + 1] = action end
-  end
-  return all
-end
-
 --- The outcome of one call that meets the script, which is checked; and of the next, which must be the answer. Returns
 -- the error, if that was expected.
 function Network:meets(script, outcome, options)
   local own, rest = split(options)
-  self.server:play(joined(script, self.goes_on), self.friend)
+  self.server:play(hostile.joined(script, self.goes_on), self.friend)
   local client = self:client(rest)
   local seconds, result, err = stopwatch.time(function() return client:alert_ips "da1" end)
   if outcome == "ok" then is_answer(assert(result)) else assert.is_nil(result) end
@@ -88,7 +98,7 @@ end
 
 --- What one call comes to that meets the script on a kept connection, and how many bytes of memory it takes at most.
 function Network:growth(script, call)
-  self.server:play(joined(self.friend, script))
+  self.server:play(hostile.joined(self.friend, script))
   local got = growth.of_call(self.options, call)
   return got.kind, got.grown
 end
