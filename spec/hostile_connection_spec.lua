@@ -34,7 +34,7 @@ describe("a hostile connection", function()
 
   describe("in plain HTTP", function()
     for what, script in pairs {
-      ["at once"] = {}, ["after the request"] = { { "expect" } },
+      ["without a word"] = { { "wait", 0.02 } }, ["after the request"] = { { "expect" } },
       ["in the middle of the request"] = { { "read" } },
     } do
       for _, ending in ipairs { "close", "reset" } do

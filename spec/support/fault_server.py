@@ -116,7 +116,19 @@ class Connection:
         if "authority" in options:
             context.load_verify_locations(options["authority"])
             context.verify_mode = ssl.CERT_OPTIONAL if options.get("asks") else ssl.CERT_REQUIRED
-        self.link = context.wrap_socket(self.link, server_side=True)
+        self.link = context.wrap_socket(self.link, server_side=True, do_handshake_on_connect=False)
+        try:
+            self.link.do_handshake()
+        except ssl.SSLError:
+            self.end_without_reset()
+            raise
+
+    def end_without_reset(self):
+        """A RST, because of what nobody has read, would take the alert with it."""
+        self.link = socket.socket(fileno=self.link.detach())
+        self.link.shutdown(socket.SHUT_WR)
+        while self.link.recv(65536):
+            pass
 
     def do_goodbye(self):
         self.link.unwrap()

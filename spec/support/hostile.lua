@@ -81,16 +81,23 @@ local function split(options)
   return own, rest
 end
 
+--- The script to the next connection, until it goes on, and friendship to all others. What the client still has to say
+-- is read: to close before would reset the connection, and an answer that is under way.
+function Network:plays(script)
+  local rest = { { "drain" } }
+  self.server:play(hostile.joined(hostile.joined(script, self.goes_on), rest), hostile.joined(self.friend, rest))
+end
+
 --- The outcome of one call that meets the script, which is checked; and of the next, which must be the answer. Returns
 -- the error, if that was expected.
 function Network:meets(script, outcome, options)
-  local own, rest = split(options)
-  self.server:play(hostile.joined(script, self.goes_on), self.friend)
-  local client = self:client(rest)
+  local own, of_client = split(options)
+  self:plays(script)
+  local client = self:client(of_client)
   local seconds, result, err = stopwatch.time(function() return client:alert_ips "da1" end)
   if outcome == "ok" then is_answer(assert(result)) else assert.is_nil(result) end
   if err then fails(err, outcome, own.sent) end
-  assert.is_true(seconds <= (rest.timeout or TIMEOUT) + GRACE, seconds .. " s")
+  assert.is_true(seconds <= (of_client.timeout or TIMEOUT) + GRACE, seconds .. " s")
   is_answer(assert(client:alert_ips "da1"))
   client:close()
   return err
