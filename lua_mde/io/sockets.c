@@ -83,6 +83,13 @@ void mde_sockets_mute(mde_sockets *sockets)
   close(nowhere);
 }
 
+/* Not for writing: TLS says goodbye, and a write might raise SIGPIPE. */
+void mde_sockets_end(mde_sockets *sockets)
+{
+  for (size_t i = 0; i < sockets->count; i++)
+    shutdown(sockets->fds[i], SHUT_RD);
+}
+
 /* Shut alone, it would still give what has come already. More than that is an attack by the very server
  * that is asked, which may as well lie in its answers. */
 void mde_socket_end_unclean(int fd)
@@ -93,7 +100,7 @@ void mde_socket_end_unclean(int fd)
     return;
   for (int i = 0; i < UNREAD_STEPS && size > 0; i++)
     size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-  shutdown(fd, SHUT_RD); /* not for writing: TLS says goodbye, and a write might raise SIGPIPE */
+  shutdown(fd, SHUT_RD);
 }
 
 void mde_spare_fds(int spare[MDE_SPARE_FDS])

@@ -25,6 +25,9 @@ int mde_sockets_open(mde_sockets *sockets, int family, int type, int protocol);
 void mde_sockets_close(mde_sockets *sockets, int fd);
 void mde_sockets_mute(mde_sockets *sockets);
 
+/* Nothing but an end is read from them any more. */
+void mde_sockets_end(mde_sockets *sockets);
+
 /* If something has come that nobody has read, its end included, reads it and then nothing but an end. */
 void mde_socket_end_unclean(int fd);
 

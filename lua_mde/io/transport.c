@@ -46,6 +46,7 @@ struct mde_transport {
   mde_exchange *orphan; /* cut off by a fork, still to be taken */
   mde_sockets sockets;
   mde_watch watch;
+  int64_t heard_ms; /* when something last came, on any connection */
   int64_t timer_ms; /* when libcurl wants to be called next; MDE_TIME_NEVER: only by a socket */
   mde_fork_mark mark;
   uint64_t connections;
@@ -636,6 +637,8 @@ static void act(mde_transport *transport, curl_socket_t fd, unsigned events)
 {
   int in = (events & MDE_WATCH_READ) != 0 ? CURL_CSELECT_IN : 0;
   int out = (events & MDE_WATCH_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
+  if (in != 0)
+    transport->heard_ms = steady_ms();
   curl_multi_socket_action(transport->multi, fd, in | out, &transport->running);
 }
 
@@ -798,6 +801,15 @@ static void describe(mde_transport *transport, const mde_exchange *exchange, CUR
   transport->detail[length] = '\0';
 }
 
+/* After a time-out libcurl keeps a connection of HTTP/2 for its other streams. One that has died without a
+ * word would take every later request with it. */
+static void end_silent(mde_exchange *exchange)
+{
+  mde_transport *transport = exchange->transport;
+  if (steady_ms() - transport->heard_ms >= exchange->timeout_ms / 2)
+    mde_sockets_end(&transport->sockets);
+}
+
 static void finish(mde_exchange *exchange, CURLcode result, mde_finished *finished)
 {
   mde_transport *transport = exchange->transport;
@@ -809,6 +821,8 @@ static void finish(mde_exchange *exchange, CURLcode result, mde_finished *finish
   exchange->response->status = (int)status;
   if (result == CURLE_BAD_CONTENT_ENCODING)
     mde_buffer_reset(&exchange->response->body); /* half of it must not pass for all */
+  if (result == CURLE_OPERATION_TIMEDOUT && transport->http_version != CURL_HTTP_VERSION_1_1)
+    end_silent(exchange);
   describe(transport, exchange, result);
   finished->owner = exchange->owner;
   finished->outcome =
