@@ -103,7 +103,7 @@ describe("a hostile body", function()
       local client = network:client()
       for _ = 1, 2 do
         assert.same({ { id = "192.0.2.1" } }, client:alert_ips "da1")
-        os.execute "sleep 0.05"
+        os.execute "sleep 0.1"
       end
       client:close()
     end)

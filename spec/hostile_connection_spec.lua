@@ -5,7 +5,7 @@ local simulator = require "spec.support.simulator"
 
 local OK, LENGTH, ANSWER = hostile.OK, hostile.LENGTH, hostile.ANSWER
 local OTHER = 'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{"value":[{"id":"198.51.100.1"}]}'
-local SETTLED = "sleep 0.05" -- until what the other side does has arrived
+local SETTLED = "sleep 0.1" -- until what the other side does has arrived
 
 describe("a hostile connection", function()
   local network, tls
