@@ -428,6 +428,16 @@ describe("simulator #simulator", function()
       assert.equal(200, get(space, IPS).status)
     end)
 
+    it("hit each so many of the requests that they fit", function()
+      space:fault { operation = "alert_ips", status = 500, every = 3, times = 2 }
+      local statuses = {}
+      for i = 1, 8 do
+        statuses[i] = get(space, IPS).status
+        get(space, "/api/alerts/" .. ALERT)
+      end
+      assert.same({ 200, 200, 500, 200, 200, 500, 200, 200 }, statuses)
+    end)
+
     it("are refused when they are misspelt", function()
       assert.has_error(function() space:fault { statsu = 500 } end, "simulator: no fault has a field 'statsu'")
       assert.has_error(function() space:fault { reset = "after" } end)
@@ -465,6 +475,31 @@ describe("simulator #simulator", function()
         :format(trusted(), space.token, simulator.url .. IPS, "/dev/null"))
       assert.equal(3, space:report().largest_in_flight)
       assert.equal(0, space:report().in_flight)
+    end)
+
+    it("tells which statuses were given, which faults with a name happened, and how many bytes were sent", function()
+      space:control { faults = {
+        { name = "down", status = 503, body = "down" }, { name = "short", truncate = 20 }, { reset = "before" },
+        { name = "short", truncate = 1000 }, { reset = "middle" }, { huge = 5000 },
+      } }
+      local bytes = 0
+      for _ = 1, 7 do bytes = bytes + #get(space, IPS).body end
+      get(space, "/api/alerts/unknown")
+      local operations = space:report().operations
+      assert.same({ ["0"] = 4, ["200"] = 2, ["503"] = 1 }, operations.alert_ips.statuses)
+      assert.same({ down = 1, short = 2 }, operations.alert_ips.faults)
+      assert.same({ ["404"] = 1 }, operations.alert.statuses)
+      assert.equal(bytes + #get(space, "/api/alerts/unknown").body * 2, space:report().bytes)
+    end)
+
+    it("tells on how many connections requests came", function()
+      for i, name in ipairs { "url", "h2_url", "http_url" } do
+        local url = simulator[name] .. IPS
+        os.execute(("curl --silent --noproxy '*' %s -H 'Authorization: Bearer %s' '%s?n=[1-3]' >/dev/null")
+          :format(trusted(), space.token, url))
+        assert.equal(i, space:report().connections)
+        assert.equal(3 * i, space:report().operations.alert_ips.requests)
+      end
     end)
 
     it("starts over on reset", function()
@@ -544,6 +579,17 @@ describe("simulator #simulator", function()
       for i, directory in ipairs(directories) do commands[i] = script .. "start " .. directory .. " & " end
       os.execute(table.concat(commands) .. "wait")
       for _, directory in ipairs(directories) do assert.equal(0, asker(directory)()) end
+    end)
+
+    it("does not log the requests of a namespace that wants it so", function()
+      local log = simulator.directory .. "/access.log"
+      local function lines_of(path)
+        get(space, path)
+        return select(2, (io.open(log):read "*a"):gsub(path, ""))
+      end
+      assert.equal(1, lines_of "/api/alerts/logged")
+      space:control { access_log = false }
+      assert.equal(0, lines_of "/api/alerts/quiet")
     end)
 
     it("writes no token into its logs", function()

@@ -20,9 +20,13 @@ local function send_truncated(body, bytes)
   return ngx.exit(ngx.ERROR) -- closes in good order; else the client would wait for the rest
 end
 
+local function half(body)
+  return math.ceil(#body / 2)
+end
+
 local function send_half_and_reset(body)
   ngx.header["Content-Length"] = #body
-  write(body:sub(1, math.ceil(#body / 2)))
+  write(body:sub(1, half(body)))
   -- What was sent must have left before the reset throws away whatever waits in the socket.
   ngx.sleep(0.05)
   reset()
@@ -77,6 +81,14 @@ end
 
 local function set_headers(headers)
   for name, value in pairs(headers) do ngx.header[name] = value end
+end
+
+-- What of it reaches a client that waits for it: the status, 0 where it is broken off, and the bytes of the body.
+function answer.given(response, fault)
+  if fault.reset == "before" then return 0, 0 end
+  if fault.reset then return 0, half(response.body) end
+  if fault.truncate then return 0, math.min(fault.truncate, #response.body) end
+  return response.status, fault.huge or fault.gzip_bomb or #response.body
 end
 
 function answer.send(response, fault)

@@ -46,6 +46,7 @@ local instructions = {
     if not throttle.knows(value) then error("retry_after is false, seconds, http_date, rfc850 or asctime", 0) end
     space.settings.retry_after = value
   end,
+  access_log = set "access_log",
   denied = function(space, value) space.settings.denied = set_of(value) end,
   revoked = function(space, value) space.settings.revoked = set_of(value) end,
   register = function(space, value) space.credentials:register(value) end,
@@ -86,11 +87,13 @@ local function report(space)
     operations[name] = {
       requests = operation.requests, throttled = operation.throttled, largest = largest(operation.windows),
       in_flight = operation.in_flight, largest_in_flight = operation.largest_in_flight,
+      statuses = operation.statuses, faults = operation.faults,
     }
   end
   return {
     seconds = clock.now(), operations = operations, requests = json.array(space:recent()),
     in_flight = space.in_flight, largest_in_flight = space.largest_in_flight, faults_left = #space.faults,
+    connections = space.connections, bytes = space.bytes,
     tokens = { issued = space.tokens.issued, refused = space.tokens.refused, fields = json.array(space.tokens.fields) },
   }
 end

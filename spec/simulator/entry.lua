@@ -17,6 +17,7 @@ function entry.new(seconds, operation, id, suffix)
     accept = ngx.var.http_accept,
     accept_encoding = ngx.var.http_accept_encoding,
     connection = tonumber(ngx.var.connection),
+    opens = ngx.var.connection_requests == "1",
   }
 end
 

@@ -6,6 +6,8 @@ local faults = {}
 local fields = {
   operation = "string", id = "string", -- which requests: "*" or none is any but "token"; no id is any
   times = "number", -- -1 is for ever
+  every = "number", -- the last one of so many requests that it fits; otherwise each of them
+  name = "string", -- by which the report counts it
   delay = "number", -- seconds before the answer
   status = "number", headers = "table", body = "string", -- instead of the answer; without a body it is the real error
   code = "string", message = "string", target = "string", -- in the real error body
@@ -36,10 +38,15 @@ local function fits(fault, request)
   return fault.id == nil or fault.id == request.id
 end
 
+local function is_due(fault)
+  fault.met = (fault.met or 0) + 1
+  return fault.met % (fault.every or 1) == 0
+end
+
 -- The first fault in `queue` that fits the request, or an empty one.
 function faults.take(queue, request)
   for position, fault in ipairs(queue) do
-    if fits(fault, request) then
+    if fits(fault, request) and is_due(fault) then
       fault.times = (fault.times or 1) - 1
       if fault.times == 0 then table.remove(queue, position) end
       return fault

@@ -25,6 +25,7 @@ local function new(name)
       denied = {},
       revoked = {},
       token = { lifetime = 3599, delay = 0, limits = false },
+      access_log = true,
     },
     credentials = credentials.new(),
     tokens = tokens.new(name),
@@ -34,6 +35,8 @@ local function new(name)
     logged = 0,
     in_flight = 0,
     largest_in_flight = 0,
+    connections = 0,
+    bytes = 0,
   }, namespace)
 end
 
@@ -81,7 +84,8 @@ function namespace:operation(name)
   local operation = self.operations[name]
   if not operation then
     operation = {
-      requests = 0, throttled = 0, in_flight = 0, largest_in_flight = 0, windows = make_windows(self:limits_of(name)),
+      requests = 0, throttled = 0, in_flight = 0, largest_in_flight = 0, statuses = {}, faults = {},
+      windows = make_windows(self:limits_of(name)),
     }
     self.operations[name] = operation
   end
@@ -128,9 +132,22 @@ function namespace:arrive(request)
   local operation = self:operation(request.operation)
   operation.requests = operation.requests + 1
   for _, each in ipairs(operation.windows) do each:arrive(request.seconds) end
+  if request.opens then self.connections = self.connections + 1 end
   enter(self)
   enter(operation)
   remember(self, request)
+end
+
+local function add_one(counts, key)
+  counts[key] = (counts[key] or 0) + 1
+end
+
+-- What was answered, and the fault's name, if it has one.
+function namespace:count_answer(request, status, bytes, fault)
+  local operation = self:operation(request.operation)
+  add_one(operation.statuses, tostring(status))
+  if fault.name then add_one(operation.faults, fault.name) end
+  self.bytes = self.bytes + bytes
 end
 
 function namespace:leave(request)

@@ -65,8 +65,11 @@ function service.serve()
   local request = token_requests.read(seconds, path, query) or read_request(seconds, path, query)
   ngx.ctx.request = request
   request.space:arrive(request.entry)
+  if not request.space.settings.access_log then ngx.var.is_logged = 0 end
   local response, fault = request:respond()
   request.entry.status = fault.reset == "before" and 0 or response.status
+  local status, bytes = answer.given(response, fault)
+  request.space:count_answer(request.entry, status, bytes, fault)
   return answer.send(response, fault)
 end
 
