@@ -623,11 +623,20 @@ static bool was_sent(const mde_exchange *exchange)
 #endif
 }
 
+static void count_connections(const mde_exchange *exchange)
+{
+  long connections = 0;
+  curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &connections);
+  exchange->transport->connections += (uint64_t)connections;
+}
+
 bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange)
 {
   if (!own_process(transport))
     return true;
   bool sent = was_sent(exchange);
+  if (sent) /* before, the number may be that of the attempt before it */
+    count_connections(exchange);
   take_off_the_wire(exchange);
   retire(exchange);
   return sent;
@@ -814,10 +823,8 @@ static void finish(mde_exchange *exchange, CURLcode result, mde_finished *finish
 {
   mde_transport *transport = exchange->transport;
   long status = 0;
-  long connections = 0;
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &connections);
-  transport->connections += (uint64_t)connections;
+  count_connections(exchange);
   exchange->response->status = (int)status;
   if (result == CURLE_BAD_CONTENT_ENCODING)
     mde_buffer_reset(&exchange->response->body); /* half of it must not pass for all */
