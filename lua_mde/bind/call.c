@@ -52,8 +52,10 @@ void call_give_back(Call *call)
 static void withdraw(Call *call)
 {
   bool sent = call->scripted_ms > 0;
-  if (call->exchange != NULL)
+  if (call->exchange != NULL) {
     sent = mde_transport_cancel(call->client->transport, call->exchange);
+    call->client->stats.bytes += call->core.response.body.length;
+  }
   call->exchange = NULL;
   call->scripted_ms = 0;
   call->core.requests += sent;
@@ -63,8 +65,10 @@ static void withdraw(Call *call)
 
 void call_end(Call *call, mde_error_kind kind, mde_failure_reason reason)
 {
-  if (call->client != NULL)
+  if (call->client != NULL) {
     withdraw(call);
+    call->client->stats.errors += kind == MDE_ERROR_CANCELLED && !call->serves_again;
+  }
   mde_call_reject(&call->core, kind, reason, NULL);
   call_detach(call);
 }

@@ -87,7 +87,6 @@ static void count(client_stats *stats, const mde_call *core, const mde_outcome *
     return;
   stats->attempts += outcome->sent;
   stats->throttled += core->response.status == 429;
-  stats->retries += core->need == MDE_CALL_WAIT || core->need == MDE_CALL_TOKEN;
 }
 
 /* A service or proxy that echoes the request must not bring the token into a message. Now is the time:
@@ -131,6 +130,7 @@ static bool send(lua_State *L, int client_index, int call_index)
   call->sent_ms = client_now_ms(client);
   mde_request request = mde_call_request(&call->core, call->sent_ms);
   mde_call_sent(&call->core);
+  client->stats.retries += call->core.attempt > 1 && !call_is_login(call);
   if (client->scripted)
     script_start(L, client_index, call, &request);
   else
@@ -228,16 +228,18 @@ static bool is_running(const Client *client)
   return client->open && !client->close_asked;
 }
 
-/* Appends the call to the queue of whoever waits for it. */
-static void enqueue(lua_State *L, int call_index)
+/* Appends the call to the queue of whoever waits for it. Returns whether anybody does. */
+static bool enqueue(lua_State *L, int call_index)
 {
   compat_getuservalue(L, call_index);
   lua_rawgeti(L, -1, CALL_QUEUE);
-  if (lua_istable(L, -1)) {
+  bool awaited = lua_istable(L, -1);
+  if (awaited) {
     lua_pushvalue(L, call_index);
     lua_rawseti(L, -2, (int)compat_rawlen(L, -2) + 1);
   }
   lua_pop(L, 2);
+  return awaited;
 }
 
 static void finish_login(lua_State *L, int client_index, Call *call)
@@ -513,10 +515,11 @@ static int kick(lua_State *L)
 /* The call in the middle of which something was raised. */
 static void break_off(lua_State *L, int client_index, Call *call)
 {
+  Client *client = call->client;
   call_end(call, MDE_ERROR_CANCELLED, MDE_FAILURE_CANCELLED);
   int calls_index = push_calls(L, client_index);
-  if (push_anchor(L, calls_index, call))
-    enqueue(L, calls_index + 1);
+  if (push_anchor(L, calls_index, call) && enqueue(L, calls_index + 1))
+    client->stats.errors += call->serves_again; /* call_end counts the others */
   lua_settop(L, calls_index - 1);
 }
 
