@@ -155,6 +155,13 @@ test-oauth: bootstrap-oauth
 test-browser: bootstrap-browser
 	@scripts/test.sh "$(CC)" browser
 
+# A million calls, and shorter ones on which something goes wrong; the suite has a part of the same name, of 20000.
+.PHONY: endurance
+endurance: bootstrap-test
+	@$(MAKE) --no-print-directory -s all LUA=lua5.4
+	@CALLS="$(or $(CALLS),1000000)" LUA_CPATH="build/lua5.4-$(VARIANT)/?.so;;" \
+	  LUA_PATH="build/lua5.4-$(VARIANT)/?.lua;./?.lua;;" lua5.4 scripts/busted.lua spec/endurance/flows.lua
+
 BOOTSTRAPS := $(addprefix bootstrap-,test demo bench gateway oauth browser)
 .PHONY: $(BOOTSTRAPS)
 $(BOOTSTRAPS): bootstrap-%:
@@ -273,6 +280,7 @@ help:
 	@echo 'make LIBCRYPTO=no      likewise, without libcrypto and so without certificates'
 	@echo 'make PART              one part of the suite: $(PARTS)'
 	@echo 'make test-LUA [SPEC=]  the specs, or one of them, on one interpreter: $(INTERPRETERS)'
+	@echo 'make endurance         a million calls: memory, descriptors, counts; CALLS=20000 for fewer'
 	@echo 'make test-oauth        the client against a token server by others, which npm installs'
 	@echo 'make test-browser      the page of examples/gateway in Chromium'
 	@echo 'make fuzz              bytes at random, with clang; FUZZ=TARGET FUZZ_SECONDS=30'

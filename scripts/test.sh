@@ -110,6 +110,10 @@ timing() {
   at_once $(((cores + 1) / 2)) "${names[@]}"
 }
 
+endurance() { # part: many calls of all kinds: memory, descriptors, counts; `make endurance` makes more of them
+  SPEC='' run_busted endurance lua5.4 "build/lua5.4-$variant" spec/endurance/flows.lua
+}
+
 # The lock, and nothing that a package would run; once for each lock.
 install_locked() { # NAME: from spec/NAME to build/NAME
   local from=spec/$1 to=build/$1
@@ -147,7 +151,7 @@ part() {
     valgrind-suite-*) valgrind_suite_of "${1#valgrind-suite-}" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
     fuzz-*) check "$1" scripts/fuzz.sh "${1#fuzz-}" ;;
-    lint | unit | spec | timing | sanitize | valgrind | fuzz | oauth | browser) "$1" ;;
+    lint | unit | spec | timing | sanitize | valgrind | fuzz | endurance | oauth | browser) "$1" ;;
     check-format | other-compiler | valgrind-suite) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac
@@ -172,7 +176,7 @@ at_once() { # MOST PART...
 # One more than there are cores: the specs wait a good deal. The longest first.
 everything() {
   # shellcheck disable=SC2086 # a word for each
-  at_once $((cores + 1)) sanitize other-compiler $interpreters valgrind unit lint
+  at_once $((cores + 1)) sanitize other-compiler $interpreters endurance valgrind unit lint
   timing
 }
 

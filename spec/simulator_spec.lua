@@ -477,7 +477,7 @@ describe("simulator #simulator", function()
       assert.equal(0, space:report().in_flight)
     end)
 
-    it("tells which statuses were given, which faults with a name happened, and how many bytes whole answers had", function()
+    it("tells which statuses were given, which faults happened, and how many bytes whole answers had", function()
       space:control { faults = {
         { name = "down", status = 503, body = "down" }, { name = "short", truncate = 20 }, { reset = "before" },
         { name = "short", truncate = 1000 }, { reset = "middle" }, { huge = 5000 },

@@ -4,6 +4,8 @@
 --     accounts.of_abandoned(seen, report)     what can be compared if answers may have been on their way
 --
 -- Both return a list of the differences, in words.
+local merged = require "spec.support.merged"
+
 local accounts = {}
 
 local COLLECTIONS = { "alerts", "alert_ips", "alert_domains" }
@@ -51,13 +53,11 @@ local function compare_calls(compare, seen, report)
 end
 
 local function compare_answers(compare, seen, report)
-  local names = {}
-  for name in pairs(seen.statuses) do names[name] = true end
-  for name in pairs(report.operations) do names[name] = true end
-  for name in pairs(names) do
+  for name in pairs(merged(seen.statuses, report.operations)) do
     local heard, given = seen.statuses[name] or {}, (report.operations[name] or {}).statuses or {}
-    for status in pairs(heard) do compare(name .. " " .. status .. ": heard and given", heard[status], given[status]) end
-    for status in pairs(given) do compare(name .. " " .. status .. ": given and heard", given[status], heard[status]) end
+    for status in pairs(merged(heard, given)) do
+      compare(("status %s of %s: heard and given"):format(status, name), heard[status] or 0, given[status] or 0)
+    end
   end
 end
 

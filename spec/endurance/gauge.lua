@@ -1,8 +1,13 @@
---- Measures what the process holds, now and then: bytes of memory, bytes of Lua's, descriptors.
+--- Measures what the process holds, now and then.
 --
 --     local one = gauge.new(100)                     at most so many times
 --     one:read(calls)                                after so many calls
---     one.series.resident, .lua, .descriptors        lists; one.calls likewise
+--     one.count, one.calls, one.series.resident      lists; likewise series.used, .lua, .descriptors
+--
+-- Bytes that are resident, bytes of the C library's heap that are in use, those that Lua holds, and descriptors. The
+-- heap's resident part jumps by a megabyte now and then, since what is free between two that are in use stays; of what
+-- is in use there are few bytes more or less.
+local heap = require "heap"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 
@@ -22,7 +27,8 @@ end
 
 function gauge.new(most)
   return setmetatable({
-    count = 0, calls = list(most), series = { resident = list(most), lua = list(most), descriptors = list(most) },
+    count = 0, calls = list(most),
+    series = { resident = list(most), used = list(most), lua = list(most), descriptors = list(most) },
   }, Gauge)
 end
 
@@ -33,20 +39,22 @@ local function resident_bytes()
   return pages * PAGE_BYTES
 end
 
--- What has a finalizer is freed by the second collection.
-local function lua_bytes()
+--- What has a finalizer is freed by the second collection.
+function gauge.collect()
   collectgarbage()
   collectgarbage()
-  return collectgarbage "count" * 1024
 end
 
+function gauge.descriptors() return select(2, process.descriptors():gsub("\n", "")) end
+
 function Gauge:read(calls)
-  local i = self.count + 1
-  self.count = i
-  self.calls[i] = calls
-  self.series.lua[i] = lua_bytes()
-  self.series.resident[i] = resident_bytes()
-  self.series.descriptors[i] = select(2, process.descriptors():gsub("\n", ""))
+  local i, series = self.count + 1, self.series
+  gauge.collect()
+  self.count, self.calls[i] = i, calls
+  series.lua[i] = collectgarbage "count" * 1024
+  series.used[i] = heap.used()
+  series.resident[i] = resident_bytes()
+  series.descriptors[i] = gauge.descriptors()
 end
 
 return gauge

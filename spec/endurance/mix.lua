@@ -13,6 +13,7 @@ local Mix = {}
 Mix.__index = Mix
 
 local MACHINES = { "alert_machine", "alert_domains" }
+local ONCE = { max_attempts = 1 }
 local LATE = { timeout = 2, max_attempts = 1 }
 local WIRES = { { "url", "1.1" }, { "h2_url", "2" }, { "http_url", "1.1" } }
 
@@ -48,7 +49,9 @@ end
 
 local parts = {}
 
-function parts.unordered(self) self.main:each(self.clients.wide, "alert_ips", self.ids.some(120), { concurrency = 32 }) end
+function parts.unordered(self)
+  self.main:each(self.clients.wide, "alert_ips", self.ids.some(120), { concurrency = 32 })
+end
 
 function parts.ordered(self)
   self.main:each(self.clients.shared, "alert", self.ids.some(60), { ordered = true, max_attempts = 1 })
@@ -82,11 +85,10 @@ end
 
 --- Whose pauses and time-outs nobody waits for.
 function parts.patient(self)
-  for id in self.ids.some(4) do table.insert(self.waiting, self.main:start(self.clients.patient, "alert_user", id)) end
-  if self.laps % 4 == 0 then
-    table.insert(self.waiting, self.main:start(self.clients.patient, "alert_files", self.ids.next(), LATE))
-  end
-  self.clients.patient:step(0)
+  local waiting, client = self.waiting, self.clients.patient
+  for id in self.ids.some(4) do table.insert(waiting, self.main:start(client, "alert_user", id)) end
+  if self.laps % 4 == 0 then table.insert(waiting, self.main:start(client, "alert_files", self.ids.next(), LATE)) end
+  client:step(0)
   take_done(self)
 end
 
@@ -104,13 +106,13 @@ end
 --- Started, and after a while cancelled, dropped, or waited for, by turns.
 function parts.abandoned(self)
   local calls, client = {}, self.clients.hasty
-  for id in self.ids.some(12) do calls[#calls + 1] = self.loose:start(client, "alert_ips", id, { max_attempts = 1 }) end
+  for id in self.ids.some(12) do table.insert(calls, self.loose:start(client, "alert_ips", id, ONCE)) end
   for _ = 1, self.laps % 6 do client:step(0.001) end
   for i = 1, 4 do
     calls[i]:cancel()
     self.loose:finish(calls[i])
+    self.loose:drop(calls[i + 4])
     calls[i + 4] = nil
-    self.loose.seen:drop(1)
   end
   collectgarbage()
   repeat until client:step(10) == 0
@@ -118,7 +120,7 @@ function parts.abandoned(self)
 end
 
 function parts.left_early(self)
-  self.loose:each(self.clients.hasty, "alert_machine", self.ids.some(20), nil, 5)
+  self.loose:each(self.clients.hasty, "alert_domains", self.ids.some(20), nil, 5)
   collectgarbage()
 end
 

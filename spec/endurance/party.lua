@@ -3,7 +3,7 @@
 --     local main = party.new()
 --     local client = main:client{ concurrency = 32 }
 --     main:call(client, "alert_ips", id)             asks and waits
---     local call = main:start(client, "alert", id)   main:finish(call) or main.seen:drop(1)
+--     local call = main:start(client, "alert", id)   main:finish(call) or main:drop(call)
 --     main:retire(client)                            its statistics are added; then it may go
 local faults = require "spec.endurance.faults"
 local mde = require "mde"
@@ -54,6 +54,11 @@ function Party:start(client, operation, ...)
 end
 
 function Party:finish(call) self.seen:take(call:result()) end
+
+--- Lets go of it; what is done by then is told all the same.
+function Party:drop(call)
+  if call:done() then self:finish(call) else self.seen:drop(1) end
+end
 
 --- Those for whom `ids` has been asked are made, even if the loop is left before they are handed out.
 function Party:each(client, operation, ids, options, most)

@@ -1,55 +1,55 @@
 --- So many calls, and what came of them.
 --
 --     local got = run(20000)
---     got.calls, got.seconds            of the mix
+--     got.calls, got.seconds, got.requests, got.faults    of the mix
 --     got.differences                   in words, between what the script, the clients and the simulator counted
---     got.growth.resident.slope         bytes for each call; .low and .high: see slope.lua. Likewise lua, descriptors
+--     got.unmet                         faults that did not happen
+--     got.growth.resident.slope         bytes for each call; .low and .high: see slope.lua. Likewise the other series
+--     got.measured                      calls from the first reading that counts to the last
 --     got.descriptors_left              that were not open before
 --
--- `leak`, one of leaks.lua, is what goes wrong on purpose.
+-- The names of leaks.lua that follow go wrong on purpose.
 local accounts = require "spec.endurance.accounts"
+local faults = require "spec.endurance.faults"
 local gauge = require "spec.endurance.gauge"
+local leaks = require "spec.endurance.leaks"
 local mix = require "spec.endurance.mix"
 local party = require "spec.endurance.party"
-local process = require "spec.support.process"
-local simulator = require "spec.support.simulator"
 local slope = require "spec.endurance.slope"
 local system = require "system"
 
 local MOST_READINGS = 200
 
-local function descriptors()
-  collectgarbage()
-  collectgarbage()
-  return select(2, process.descriptors():gsub("\n", ""))
-end
-
---- The first half warms up.
-local function growth_of(readings)
-  local growth = {}
-  local first = math.floor(readings.count / 2) + 1
-  for name, values in pairs(readings.series) do
-    growth[name] = slope.fit(readings.calls, values, first, readings.count)
-  end
-  return growth
+local function lap(all, names)
+  local before = all:calls()
+  all:lap()
+  local calls = all:calls() - before
+  for _, name in ipairs(names) do leaks[name](all, calls) end
 end
 
 --- Reads at the ends of laps, as often as there is room for.
-local function endure(all, calls, leak)
-  local readings = gauge.new(MOST_READINGS)
-  local between, next_reading = calls / MOST_READINGS, 0
+local function endure(all, calls, names)
+  local readings, next_reading = gauge.new(MOST_READINGS), 0
   while all:calls() < calls do
-    all:lap()
-    if leak then leak(all) end
+    lap(all, names)
     if all:calls() >= next_reading then
       readings:read(all:calls())
-      next_reading = all:calls() + between
+      next_reading = next_reading + calls / MOST_READINGS
     end
   end
   return readings
 end
 
--- Those that the clients gave up are still being answered.
+--- The first half warms up.
+local function growth_of(readings)
+  local growth, first = {}, math.floor(readings.count / 2) + 1
+  for name, values in pairs(readings.series) do
+    growth[name] = slope.fit(readings.calls, values, first, readings.count)
+  end
+  return growth, readings.calls[readings.count] - readings.calls[first]
+end
+
+--- Once those that the clients gave up are answered.
 local function settled_report(space)
   local report
   for _ = 1, 100 do
@@ -60,27 +60,39 @@ local function settled_report(space)
   return report
 end
 
-local function differences_of(main, loose)
-  local differences = accounts.of_finished(main.seen, settled_report(main.space))
+local function differences_of(main, loose, main_report)
+  local differences = accounts.of_finished(main.seen, main_report)
   for _, difference in ipairs(accounts.of_abandoned(loose.seen, settled_report(loose.space))) do
     differences[#differences + 1] = "given up: " .. difference
   end
   return differences
 end
 
-return function(calls, leak)
-  simulator.start()
+--- How many there were, and those that there were none of.
+local function met(report)
+  local count, unmet = 0, {}
+  for _, fault in ipairs(faults()) do
+    local times = (report.operations[fault.operation] or { faults = {} }).faults[fault.name] or 0
+    count = count + times
+    if times == 0 then unmet[#unmet + 1] = fault.operation .. ": " .. fault.name end
+  end
+  return count, unmet
+end
+
+return function(calls, ...)
+  local before = gauge.descriptors()
   local main, loose = party.new(), party.new()
-  local before = descriptors()
   local start = system.monotime()
   local all = mix.new(main, loose)
-  local readings = endure(all, calls, leak)
-  local seconds = system.monotime() - start
-  local made = all:calls()
+  local readings = endure(all, calls, { ... })
+  local got = { calls = all:calls(), seconds = system.monotime() - start }
   all:close()
-  return {
-    calls = made, seconds = seconds, growth = growth_of(readings), readings = readings,
-    differences = differences_of(main, loose), descriptors_left = descriptors() - before,
-    seen = main.seen,
-  }
+  gauge.collect()
+  got.descriptors_left = gauge.descriptors() - before
+  local report = settled_report(main.space)
+  got.requests, got.statistics = main.seen.stats.attempts, main.seen.stats
+  got.growth, got.measured = growth_of(readings)
+  got.differences = differences_of(main, loose, report)
+  got.faults, got.unmet = met(report)
+  return got
 end

@@ -3,8 +3,8 @@
 --     local line = slope.fit(xs, ys, 34, 100)      the points from the 34th to the 100th
 --     line.slope, line.low, line.high              99.9 of 100 such intervals hold the true one
 --
--- Memory keeps what it once had, so a point is much like the one before it, and tells less than an independent one would.
--- By the correlation of neighbours fewer points count, which makes the interval wider.
+-- Memory keeps what it once had, so a point is much like the one before it, and tells less than an independent one. By
+-- the correlation of neighbours fewer points count, which makes the interval wider.
 local slope = {}
 
 -- Of the normal distribution; then of Student's, with so many degrees of freedom.
