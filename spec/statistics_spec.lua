@@ -98,13 +98,19 @@ describe("stats, of requests on the wire that were given up,", function()
     assert.same({ 2, 2 }, { client:stats().connections, space:report().connections })
   end)
 
-  it("count no connection twice that another attempt has made", function()
+  it("count no connection again that an attempt before them has made", function()
+    local call
+    client:close()
+    client = connect(space, { rate_limit = { [60] = 2 }, on_event = function(event)
+      if event.reason == "quota" then call:cancel() end -- before libcurl has had it in hand
+    end })
     assert(client:alert_ips(ID))
-    for _ = 1, 3 do client:start("alert_ips", ID):cancel() end
-    local call = client:start("alert_ips", ID)
+    call = client:start("alert_ips", ID)
+    local limited = client:start("alert_ips", ID)
     client:step(0)
-    call:cancel()
-    assert.equal(space:report().connections, client:stats().connections)
+    assert.equal("cancelled", select(2, call:result()).kind)
+    limited:cancel()
+    assert.same({ 1, 1 }, { client:stats().connections, client:stats().attempts })
   end)
 
   -- So were the bytes.

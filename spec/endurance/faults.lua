@@ -35,7 +35,7 @@ local faults = {
     { name = "half", reset = "middle", every = 113 }, { name = "short", truncate = 20, every = 127 },
   },
   alert_files = { { name = "late", delay = 3, reset = "before", every = 1 } },
-  token = { status(503, 2, AT_ONCE), malformed(3) },
+  token = { status(503, 2, AT_ONCE), malformed(2) },
 }
 
 --- As the simulator's queue wants them.

@@ -29,7 +29,7 @@ local function run(calls, ...)
 end
 
 -- What a heap or a pool may still settle by after the first half.
-local SETTLING = { resident = 256 * 1024, used = 16 * 1024, lua = 16 * 1024, descriptors = 1 }
+local SETTLING = { resident = 512 * 1024, used = 64 * 1024, lua = 16 * 1024, descriptors = 1 }
 
 --- Whether it grows with the calls, as far as can be told from noise.
 local function grows(got, name) return got.growth[name].low * got.measured > SETTLING[name] end
