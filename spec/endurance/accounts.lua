@@ -32,7 +32,7 @@ local function good_pages(report)
   return pages
 end
 
-local function malformed(operation) return (operation.faults.malformed or 0) + (operation.faults.loop or 0) end
+local function malformed(operation) return operation.faults.malformed end
 
 local function comparison()
   local differences = {}

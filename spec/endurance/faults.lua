@@ -25,8 +25,7 @@ local faults = {
     { name = "short", truncate = 20, every = 641 },
   },
   alerts = {
-    status(503, 211, AT_ONCE), malformed(223), { name = "loop", next_link = "loop", every = 227 },
-    { name = "link", next_link = "malformed", every = 229 },
+    status(503, 211, AT_ONCE), malformed(223), { name = "other host", next_link = "other_host", every = 229 },
   },
   alert_machine = { status(502, 401, AT_ONCE), status(429, 409, AT_ONCE) },
   -- The script does not wait for these.
