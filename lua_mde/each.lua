@@ -195,15 +195,14 @@ end
 local function new(client, name, ids, options, steps)
   local own, call_options = split(options)
   local next_id = source(ids)
-  local operation = check(1, steps.operation, name)
-  if not operation then misuse(1, "an operation whose only argument is an id expected") end
-  check(3, steps.options, operation, options or {})
+  if not check(1, steps.takes_an_id, name) then misuse(1, "an operation whose only argument is an id expected") end
+  check(3, steps.options, name, options or {})
   for kind in pairs(own.stop_on or {}) do
     if not steps.is_kind(kind) then misuse(3, "option 'stop_on': no error has the kind '" .. tostring(kind) .. "'") end
   end
   local concurrency = steps.concurrency(client, own.concurrency)
   return setmetatable({
-    client = client, operation = operation, next_id = next_id, options = call_options, steps = steps,
+    client = client, operation = name, next_id = next_id, options = call_options, steps = steps,
     concurrency = concurrency, most_open = own.ordered and concurrency * WAITING or concurrency,
     stop_on = own.stop_on or { auth = true },
     queue = {},     -- calls that are done, from the module
@@ -217,10 +216,12 @@ local function new(client, name, ids, options, steps)
 end
 
 --- Leaving the loop early: 5.4 closes the fourth value; before, the calls are cancelled as they are collected.
-local closing = { __close = function(closer) stop(closer.state) end }
+local function closer(state)
+  return setmetatable({}, { __close = function() stop(state) end, __metatable = false })
+end
 
 return function(client, operation, ids, options, steps)
   local ok, state = pcall(new, client, operation, ids, options, steps)
   if not ok then error(state, 3) end
-  return function() return next_result(state) end, nil, nil, setmetatable({ state = state }, closing)
+  return function() return next_result(state) end, nil, nil, closer(state)
 end

@@ -26,6 +26,15 @@ local openresty = { _VERSION = core._VERSION, null = core.null, quota = core.quo
 local Client = {}
 Client.__index = Client
 
+--- Those that were made here and whole, whatever else has the methods put to it.
+local clients = setmetatable({}, { __mode = "k" })
+
+local function check_self(self, name)
+  if self == nil or not clients[self] then
+    error(("calling '%s' on bad self (a client of mde.openresty expected)"):format(name), 3)
+  end
+end
+
 -- --- phases -------------------------------------------------------------------------------------------
 
 local yields_in = {
@@ -203,6 +212,7 @@ end
 
 for _, name in ipairs(hosted.operations) do
   Client[name] = function(self, ...)
+    check_self(self, name)
     check_phase(name)
     local call, err = blaming(name, 2, self.start_call, self.core, name, ...)
     if not call then return nil, err end
@@ -212,6 +222,7 @@ end
 
 --- Starts a call; the pump moves it whether anybody waits or not.
 function Client:start(operation, ...)
+  check_self(self, "start")
   local call, err = blaming("start", 1, self.start_call, self.core, operation, ...)
   if call then
     turn(self)
@@ -222,10 +233,13 @@ end
 
 --- Waits, at most so many seconds, until a call is finished; returns how many are not.
 function Client:step(seconds)
+  check_self(self, "step")
   check_phase "step"
+  seconds = tonumber(seconds == nil and 0 or seconds)
+  if not (seconds and seconds >= 0) then error("bad argument #1 to 'step' (seconds, 0 or more, expected)", 2) end
   local waiter = semaphore.new()
   local before, err = turn(self)
-  if not before or before == 0 or not seconds or seconds <= 0 then return before, err end
+  if not before or before == 0 or seconds == 0 then return before, err end
   self.steppers[waiter] = true
   wait(self, waiter, seconds, function() return self.left < before end)
   self.steppers[waiter] = nil
@@ -234,6 +248,7 @@ end
 
 --- As the module's; ids may come from a function that yields.
 function Client:each(operation, ids, options)
+  check_self(self, "each")
   check_phase "each"
   local waiter, own_queue = semaphore.new(), nil
   local proxy = { step = function(_, seconds)
@@ -255,12 +270,19 @@ function Client:each(operation, ids, options)
   return each(proxy, operation, ids, options, steps)
 end
 
-function Client:pollable() return self.core:pollable() end
+function Client:pollable()
+  check_self(self, "pollable")
+  return self.core:pollable()
+end
 
-function Client:stats() return self.core:stats() end
+function Client:stats()
+  check_self(self, "stats")
+  return self.core:stats()
+end
 
 --- Calls that are under way end with kind `closed`, and those who wait for them are told so.
 function Client:close()
+  check_self(self, "close")
   self.core:close()
   self.left = 0
   for _, list in ipairs{ self.waiting, self.loops } do
@@ -269,7 +291,10 @@ function Client:close()
   for waiter in pairs(self.steppers) do waiter:post() end
 end
 
-function Client:__tostring() return tostring(self.core) end
+function Client:__tostring()
+  check_self(self, "tostring")
+  return tostring(self.core)
+end
 
 -- --- clients ------------------------------------------------------------------------------------------
 
@@ -292,6 +317,7 @@ function openresty.client(options)
   self.token = type(given) == "function" and given
   self.core = blaming("client", 0, hosted.client, own)
   self.start_call = hosted.starter(self.queue)
+  clients[self] = true
   return self
 end
 

@@ -273,9 +273,18 @@ local LOST = "Redis has lost what it knew of the calls, so the quota counts as f
 local Quota = {}
 Quota.__index = Quota
 
+--- Those that were made here and whole, whatever else has the methods put to it.
+local quotas = setmetatable({}, { __mode = "k" })
+
 --- Blames the line that called the method.
 local function check(ok, method, position, expected)
   if not ok then error(("bad argument #%d to '%s' (%s expected)"):format(position, method, expected), 3) end
+end
+
+local function check_self(self, method)
+  if self == nil or not quotas[self] then
+    error(("calling '%s' on bad self (a quota of mde.redis expected)"):format(method), 3)
+  end
 end
 
 local function is_operation(value) return type(value) == "string" and (pcall(mde.windows, value)) end
@@ -308,6 +317,7 @@ end
 -- @return a slot; else nil, the seconds until it is worth asking again, what is wrong with Redis (nil: nothing is, the
 --   windows are used up), and whether a Retry-After closes the operation
 function Quota:reserve(name, lease)
+  check_self(self, "reserve")
   lease = lease or LEASE_DEFAULT
   check(is_operation(name), "reserve", 1, "the name of an operation")
   check(is_within(lease, 0.001, LEASE_MAX), "reserve", 2, "a number of seconds")
@@ -333,13 +343,14 @@ local ends = {
 -- @tparam string how "answered": counted by the service, at the latest now; "abandoned": sent, and nobody waits for its
 --   answer any more; "unsent": it never left the machine
 function Quota:settle(name, slot, how)
+  check_self(self, "settle")
   check(is_operation(name), "settle", 1, "the name of an operation")
-  check(type(slot) == "table" and slot.id, "settle", 2, "a slot of 'reserve'")
+  check(type(slot) == "table" and type(slot.id) == "string", "settle", 2, "a slot of 'reserve'")
   check(ends[how], "settle", 3, "'answered', 'abandoned' or 'unsent'")
   local operation = operation_of(self, name)
   if slot.settled then return end
   slot.settled = true
-  if slot.share then operation.share:settle(name, slot.share, how) end
+  if slot.share and operation.share then operation.share:settle(name, slot.share, how) end
   add_note(self, operation, ends[how].kind, slot.id, ends[how].seconds)
   tell(self, operation)
 end
@@ -355,6 +366,7 @@ end
 -- @tparam[opt] number seconds its Retry-After
 -- @tparam[opt] table window { seconds, calls }: a limit that it named; it lowers that window, and never raises it
 function Quota:penalize(name, seconds, window)
+  check_self(self, "penalize")
   check(is_operation(name), "penalize", 1, "the name of an operation")
   check(seconds == nil or is_within(seconds, 0, math.huge), "penalize", 2, "a number of seconds")
   check(window == nil or type(window) == "table" and is_window(window[1], window[2]), "penalize", 3,
@@ -372,6 +384,7 @@ end
 -- @return calls left by window, { [60] = 97, [3600] = 1420 }, and the seconds until the next call is allowed; nil and a
 --   message while Redis is away
 function Quota:remaining(name)
+  check_self(self, "remaining")
   check(is_operation(name), "remaining", 1, "the name of an operation")
   if self.closed then return nil, CLOSED end
   local operation = operation_of(self, name)
@@ -384,13 +397,17 @@ end
 
 --- Tells Redis what it does not know yet, if it is there. Nothing more is granted; what is in flight may be settled.
 function Quota:close()
+  check_self(self, "close")
   self.closed = true
   local operations = {} -- another coroutine may add one meanwhile
   for _, operation in pairs(self.operations) do operations[#operations + 1] = operation end
   for _, operation in ipairs(operations) do tell(self, operation) end
 end
 
-function Quota:__tostring() return ("mde.redis quota (%s:{%s})"):format(self.prefix, self.key) end
+function Quota:__tostring()
+  check_self(self, "tostring")
+  return ("mde.redis quota (%s:{%s})"):format(self.prefix, self.key)
+end
 
 -- --- options --------------------------------------------------------------------------------------------
 
@@ -484,7 +501,7 @@ end
 function redis.quota(options)
   local message = complaint(options)
   if message then error(("bad argument #1 to 'quota' (%s)"):format(message), 2) end
-  return setmetatable({
+  local quota = setmetatable({
     eval = options.eval, evalsha = options.evalsha,
     prefix = options.prefix or "mde", key = options.key or "default",
     rate_limit = options.rate_limit,
@@ -495,6 +512,8 @@ function redis.quota(options)
     now = options.clock or mde._clock,
     operations = {},
   }, Quota)
+  quotas[quota] = true
+  return quota
 end
 
 return redis

@@ -1,5 +1,6 @@
 -- The documentation and the types against the code: nothing missing, nothing extra, nothing dead.
 local mde = require "mde"
+local source = require "spec.support.rows"
 local shell = require "spec.support.shell"
 local testing = require "mde.testing"
 
@@ -20,38 +21,15 @@ local function sorted(set)
   return list
 end
 
---- The set of what `pattern` captures in `text`.
-local function captures(text, pattern)
-  local set = {}
-  for name in text:gmatch(pattern) do set[name] = true end
-  assert(next(set), "nothing in the source looks like " .. pattern)
-  return set
-end
-
---- What stands between `first` and the next `last`, both plain text.
-local function between(text, first, last)
-  local _, start = text:find(first, 1, true)
-  assert(start, "not in the source: " .. first)
-  return text:sub(start + 1, (assert(text:find(last, start + 1, true))) - 1)
-end
-
 -- --- the code ---------------------------------------------------------------------------------------
 
 local client_c, operation_c = shell.read "lua_mde/bind/client.c", shell.read "lua_mde/core/operation.c"
 local operations_c = shell.read "lua_mde/bind/operations.c"
 
-local ROW = '{"([%w_]+)", OPTION_%u'
-local client_options = captures(between(client_c, "client_rows[] = {", "};"), ROW)
-local source_rows = between(shell.read "lua_mde/bind/source.h", "#define SOURCE_ROWS(start)", "#endif")
-local credential_options = captures(source_rows, '"([%w_]+)", OPTION_%u')
-credential_options.credential, client_options.credential = nil, true -- the option that may hold the others
-local common_options = captures(between(operations_c, "common_rows[COMMON_ROWS] = {", "};"), ROW)
-local query_options = captures(between(operations_c, "list_rows(const", "\n}\n"), ROW)
+local captures, between = source.captures, source.between
 
-local quota_options = captures(between(shell.read "lua_mde/bind/quota.c", "option_row rows[] = {", "};"), ROW)
 local quota_sources = shell.read "lua_mde/bind/quota_methods.c" .. shell.read "lua_mde/bind/quota.c"
 local quota_methods = captures(quota_sources, '{"(%l+)", quota_%l+_method}')
-local redis_lua = shell.read "lua_mde/redis.lua"
 
 local function joined(a, b)
   local set = {}
@@ -183,18 +161,18 @@ describe("the reference and the types", function()
   end)
 
   it("know every option of mde.client", function()
-    assert_reference(client_options, "## Options of mde.client", "option")
-    assert_fields(client_options, "mde.Options")
-    assert_reference(credential_options, "## Credentials", "credential option")
-    assert_fields(credential_options, "mde.Credential")
+    assert_reference(source.client, "## Options of mde.client", "option")
+    assert_fields(source.client, "mde.Options")
+    assert_reference(source.credential, "## Credentials", "credential option")
+    assert_fields(source.credential, "mde.Credential")
     assert.is_truthy(types:find("@class mde.Options: mde.Credential", 1, true))
   end)
 
   it("know every option of a call", function()
-    local all = joined(common_options, query_options)
+    local all = joined(source.call, source.query)
     assert_reference(all, "## Options of a call", "option")
-    assert_fields(common_options, "mde.CallOptions")
-    assert_fields(query_options, "mde.AlertsOptions")
+    assert_fields(source.call, "mde.CallOptions")
+    assert_fields(source.query, "mde.AlertsOptions")
   end)
 
   it("know every operation and every other method", function()
@@ -227,8 +205,8 @@ describe("the reference and the types", function()
   end)
 
   it("know every option and method of a quota, and what its status holds", function()
-    assert_reference(quota_options, "### Options of mde.quota", "option")
-    assert_fields(quota_options, "mde.QuotaOptions")
+    assert_reference(source.quota, "### Options of mde.quota", "option")
+    assert_fields(source.quota, "mde.QuotaOptions")
     assert_reference(quota_methods, "### Methods of a quota", "quota method")
     assert.same(sorted(quota_methods), sorted(captures(types, "\nfunction Quota:([%w_]+)")))
     local path = os.tmpname()
@@ -251,16 +229,13 @@ describe("the reference and the types", function()
     local of_call = captures(between(call_c, "luaL_Reg methods[] = {", "NULL"), '{"(%l+)", call_')
     assert_reference(of_call, "## Calls", "call method")
     assert.same(sorted(of_call), sorted(captures(types, "\nfunction Call:([%w_]+)")))
-    local each_lua = shell.read "lua_mde/each.lua"
-    local of_each = captures(between(each_lua, "local own_options = {", "\n}"), "\n  ([%w_]+) = ")
-    assert_reference(of_each, "## each", "each option")
-    assert_fields(of_each, "mde.EachOptions")
+    assert_reference(source.each, "## each", "each option")
+    assert_fields(source.each, "mde.EachOptions")
   end)
 
   it("know every option of mde.redis", function()
-    local known = captures(between(redis_lua, "local known_options = {", "\n}"), "\n  ([%w_]+) = ")
-    assert_reference(known, "## mde.redis", "redis option")
-    assert_fields(known, "mde.RedisQuotaOptions")
+    assert_reference(source.redis, "## mde.redis", "redis option")
+    assert_fields(source.redis, "mde.RedisQuotaOptions")
   end)
 
   it("know every statistic", function()
@@ -276,13 +251,10 @@ describe("the reference and the types", function()
     local request = testing.requests(answers)[1]
     assert_reference(request, "## mde.testing", "request field")
     assert_fields(request, "mde.TestingRequest")
-    local source = shell.read "lua_mde/testing.lua"
-    local of_answer = captures(between(source, "local fields = {", "\n}"), "\n  ([%w_]+) = {")
-    assert_reference(of_answer, "## mde.testing", "answer field")
-    assert_fields(of_answer, "mde.TestingAnswer")
-    local of_client = captures(source, "%f[%w]rest%.([%w_]+)")
-    assert_reference(of_client, "## mde.testing", "testing option")
-    assert_fields(of_client, "mde.TestingOptions")
+    assert_reference(source.answer, "## mde.testing", "answer field")
+    assert_fields(source.answer, "mde.TestingAnswer")
+    assert_reference(source.testing, "## mde.testing", "testing option")
+    assert_fields(source.testing, "mde.TestingOptions")
   end)
 end)
 

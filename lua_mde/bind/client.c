@@ -44,7 +44,7 @@ static const option_row client_rows[] = {
     {"budget", OPTION_SECONDS, LIMIT(budget_ms), 0, 1e9},
     {"max_attempts", OPTION_COUNT, LIMIT(max_attempts), 1, 100},
     {"max_body", OPTION_SIZE, LIMIT(max_body_bytes), 1, MAX_BODY_MAX},
-    {"concurrency", OPTION_COUNT, offsetof(client_options, concurrency), 1, 1000},
+    {"concurrency", OPTION_COUNT, offsetof(client_options, concurrency), 1, CONCURRENCY_MAX},
     {"http_version", OPTION_TEXT, offsetof(client_options, http_version), 0, 0},
     {"proxy", OPTION_TEXT, offsetof(client_options, proxy), 0, 0},
     {"no_proxy", OPTION_TEXT, offsetof(client_options, no_proxy), 0, 0},

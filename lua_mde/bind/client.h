@@ -14,6 +14,8 @@
 
 #define CLIENT_CLASS "mde.client"
 
+enum { CONCURRENCY_MAX = 1000 };
+
 /* The largest `max_body`. */
 #define MAX_BODY_MAX ((double)(SIZE_MAX / 4 < ((size_t)1 << 40) ? SIZE_MAX / 4 : ((size_t)1 << 40)))
 

@@ -211,7 +211,7 @@ static int each_options(lua_State *L)
   option_row rows[CALL_ROWS_MAX + sizeof each_rows / sizeof each_rows[0]];
   call_order order = {0};
   size_t count = 0;
-  list_rows(lua_touserdata(L, 1), rows);
+  list_rows(check_operation(L, 1), rows);
   while (rows[count].name != NULL)
     count++;
   memcpy(&rows[count], each_rows, sizeof each_rows);
@@ -243,13 +243,28 @@ static void push_queued_call(lua_State *L, int queue_index, const call_order *or
   set_queue(L, queue_index);
 }
 
+/* The call at `index`, or NULL for false: one of the same client's, which serves again. */
+static Call *check_spare(lua_State *L, int index, const Client *client)
+{
+  if (!lua_toboolean(L, index))
+    return NULL;
+  Call *call = luaL_checkudata(L, index, CALL_CLASS);
+  compat_getuservalue(L, index);
+  lua_rawgeti(L, -1, CALL_CLIENT);
+  bool fits = call->serves_again && lua_touserdata(L, -1) == client;
+  lua_pop(L, 2);
+  luaL_argcheck(L, fits, index, "a call that each has made for this client expected");
+  return call;
+}
+
 /* (client, operation, id, options, queue, call or false) -> that call, or a new one if there is none */
 static int each_start(lua_State *L)
 {
   Client *client = client_check_idle(L);
-  const mde_operation *operation = lua_touserdata(L, 2);
-  Call *call = lua_touserdata(L, 6);
+  const mde_operation *operation = check_operation(L, 2);
+  Call *call = check_spare(L, 6, client);
   call_order order;
+  luaL_checktype(L, 5, LUA_TTABLE);
   check_each_id(L, 3);
   read_order(L, 3, client, operation, &order);
   if (!client->open)
@@ -264,6 +279,8 @@ static int each_start(lua_State *L)
 /* (call) -> its outcome, which it forgets */
 static int each_take(lua_State *L)
 {
+  const Call *call = luaL_checkudata(L, 1, CALL_CLASS);
+  luaL_argcheck(L, mde_call_finished(&call->core), 1, "a call that is done expected");
   int count = call_push_outcome(L, 1);
   call_forget(L, 1);
   return count;
@@ -282,19 +299,17 @@ static int each_concurrency(lua_State *L)
 {
   Client *client = client_check_idle(L);
   lua_Integer wanted = luaL_optinteger(L, 2, (lua_Integer)client->concurrency);
+  luaL_argcheck(L, wanted >= 1 && wanted <= CONCURRENCY_MAX, 2, "from 1 to 1000 expected");
   if (wanted > (lua_Integer)client->concurrency)
     client->concurrency = (uint32_t)wanted;
   lua_pushinteger(L, wanted);
   return 1;
 }
 
-/* (name) -> the operation, or nil if it takes something else than one id */
-static int each_operation(lua_State *L)
+/* (name) -> whether the operation takes one id and nothing else */
+static int each_takes_an_id(lua_State *L)
 {
-  const mde_operation *operation = check_operation(L, 1);
-  if (mde_operation_arguments(operation) != 1)
-    return 0;
-  lua_pushlightuserdata(L, (void *)(size_t)operation);
+  lua_pushboolean(L, mde_operation_arguments(check_operation(L, 1)) == 1);
   return 1;
 }
 
@@ -307,10 +322,14 @@ static int each_is_kind(lua_State *L)
 
 void operations_push_steps(lua_State *L)
 {
-  static const luaL_Reg steps[] = {{"start", each_start},         {"take", each_take},
-                                   {"kick", each_kick},           {"concurrency", each_concurrency},
-                                   {"operation", each_operation}, {"is_kind", each_is_kind},
-                                   {"options", each_options},     {NULL, NULL}};
+  static const luaL_Reg steps[] = {{"start", each_start},
+                                   {"take", each_take},
+                                   {"kick", each_kick},
+                                   {"concurrency", each_concurrency},
+                                   {"takes_an_id", each_takes_an_id},
+                                   {"is_kind", each_is_kind},
+                                   {"options", each_options},
+                                   {NULL, NULL}};
   lua_newtable(L);
   compat_setfuncs(L, steps);
 }
