@@ -24,7 +24,9 @@ local outcomes = { timeout = true, unreachable = true, broken = true, tls = true
 local function encode(body)
   if type(body) ~= "table" then return body or "" end
   -- lua-cjson writes every empty table as an object; the API's collections are arrays.
-  return (cjson.encode(body):gsub('"value":{}', '"value":[]'))
+  local ok, text = pcall(cjson.encode, body)
+  if not ok then error("mde.testing: an answer's 'body' is no JSON: " .. text, 0) end
+  return (text:gsub('"value":{}', '"value":[]'))
 end
 
 local function head_of(headers)
@@ -35,12 +37,20 @@ local function head_of(headers)
   return table.concat(lines)
 end
 
+local function is_head(value)
+  if type(value) ~= "table" then return false end
+  for name, words in pairs(value) do
+    if type(name) ~= "string" or type(words) ~= "string" and type(words) ~= "number" then return false end
+  end
+  return true
+end
+
 --- What the fields of an answer may hold, in words and as a test.
 local fields = {
   status = { "a whole number from 100 to 999", function(value)
     return type(value) == "number" and value % 1 == 0 and value >= 100 and value <= 999
   end },
-  headers = { "a table", function(value) return type(value) == "table" end },
+  headers = { "a table of strings", is_head },
   body = { "a string or a table", function(value) return type(value) == "string" or type(value) == "table" end },
   seconds = { "a number, 0 or more", function(value) return type(value) == "number" and value >= 0 end },
   error = { "'timeout', 'unreachable', 'broken' or 'tls'", function(value) return outcomes[value] end },

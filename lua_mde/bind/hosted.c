@@ -30,8 +30,9 @@ static int hosted_due(lua_State *L)
 static int hosted_moves(lua_State *L)
 {
   Client *client = client_check_idle(L);
-  lua_pushboolean(L, client->open &&
-                         (driver_due_ms(client) == 0 || mde_transport_ready(client->transport)));
+  bool due = client->open && driver_due_ms(client) == 0;
+  bool wired = client->open && !client->scripted;
+  lua_pushboolean(L, due || (wired && mde_transport_ready(client->transport)));
   return 1;
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_LENGTH = 32 };
+enum { NAME_MAX_LENGTH = 32, TEXT_MAX = 65536 };
 
 /* --- unknown names --- */
 
@@ -100,6 +100,9 @@ static mde_slice read_text(lua_State *L, int argument, const option_row *row)
   if (lua_type(L, -1) != LUA_TSTRING)
     bad_option(L, argument, row, "string");
   text.data = lua_tolstring(L, -1, &text.length);
+  if (text.length > TEXT_MAX)
+    luaL_argerror(L, argument,
+                  lua_pushfstring(L, "option '%s': more than %d bytes", row->name, TEXT_MAX));
   for (size_t i = 0; i < text.length; i++) {
     if (!stands(text.data[i], row->type))
       luaL_argerror(

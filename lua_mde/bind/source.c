@@ -245,6 +245,8 @@ static void check_managed_identity(lua_State *L, int argument, source_options *o
   else if (!lua_isnil(L, -1) && !(lua_isboolean(L, -1) && lua_toboolean(L, -1)))
     luaL_argerror(L, argument, "option 'managed_identity': true or a client id expected");
   lua_pop(L, 1);
+  if (client_id->length > TEXT_MAX)
+    luaL_argerror(L, argument, "option 'managed_identity': more than 65536 bytes");
   find_local_service(L, argument, options);
 }
 

@@ -275,9 +275,12 @@ static mde_exchange *exchange_new(mde_transport *transport)
 
 /* --- the transport --- */
 
+/* As an option has it, and our name behind that of the user agent. */
+enum { TEXT_MAX = 65536 + 64 };
+
 static bool copy_text(mde_buffer *buffer, const mde_memory *memory, const char *text, bool secret)
 {
-  mde_buffer_init(buffer, memory, 65536);
+  mde_buffer_init(buffer, memory, TEXT_MAX);
   buffer->secret = secret;
   return text == NULL || mde_buffer_append_text(buffer, text) == MDE_OK;
 }
