@@ -368,8 +368,8 @@ end
 function Quota:penalize(name, seconds, window)
   check_self(self, "penalize")
   check(is_operation(name), "penalize", 1, "the name of an operation")
-  check(seconds == nil or is_within(seconds, 0, math.huge), "penalize", 2, "a number of seconds")
-  check(window == nil or type(window) == "table" and is_window(window[1], window[2]), "penalize", 3,
+  check(type(seconds) == "nil" or is_within(seconds, 0, math.huge), "penalize", 2, "a number of seconds")
+  check(type(window) == "nil" or type(window) == "table" and is_window(window[1], window[2]), "penalize", 3,
     "{ seconds, calls }")
   local operation = operation_of(self, name)
   seconds = math.min(seconds or 0, CLOSED_MAX)

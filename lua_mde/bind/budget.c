@@ -26,11 +26,20 @@ static void check_ours(lua_State *L, int argument, const Quota *quota, bool scri
                            : "option 'quota': one of mde.testing is for its clients only");
 }
 
+/* Not every userdata can be asked for a field. */
+static bool has_fields(lua_State *L)
+{
+  if (lua_type(L, -1) == LUA_TUSERDATA && luaL_getmetafield(L, -1, "__index")) {
+    lua_pop(L, 1);
+    return true;
+  }
+  return lua_istable(L, -1);
+}
+
 /* The quota is on top. */
 static void check_protocol(lua_State *L, int argument)
 {
-  int kind = lua_type(L, -1);
-  bool has_all = kind == LUA_TTABLE || kind == LUA_TUSERDATA;
+  bool has_all = has_fields(L);
   for (int i = 0; has_all && methods[i] != NULL; i++) {
     lua_getfield(L, -1, methods[i]);
     has_all = lua_isfunction(L, -1);

@@ -10,7 +10,11 @@
 #include <curl/curl.h>
 
 #include <limits.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if LIBCURL_VERSION_NUM < 0x074c00
@@ -61,9 +65,43 @@ struct mde_transport {
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_started = CURLE_FAILED_INIT;
 
+/* libcurl's buffers have held the token and the secret: what it gives back is overwritten. Theirs and
+ * the C library's blocks stay exchangeable. Where its memory is somebody else's already, it stays so. */
+#ifdef __linux__
+static void give_back(void *block)
+{
+  if (block != NULL)
+    mde_wipe(block, malloc_usable_size(block));
+  free(block);
+}
+
+/* realloc would leave the old bytes behind. */
+static void *resize(void *block, size_t size)
+{
+  void *moved = malloc(size);
+  size_t old_size = block != NULL ? malloc_usable_size(block) : 0;
+  if (moved == NULL)
+    return NULL;
+  if (block != NULL)
+    memcpy(moved, block, old_size < size ? old_size : size);
+  give_back(block);
+  return moved;
+}
+
+static CURLcode init_curl(void)
+{
+  return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, give_back, resize, strdup, calloc);
+}
+#else
+static CURLcode init_curl(void)
+{
+  return curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+#endif
+
 static void start_curl(void)
 {
-  curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  curl_started = init_curl();
 }
 
 /* --- callbacks of libcurl: no Lua, nothing that waits --- */
