@@ -10,13 +10,14 @@ demo_packages="gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev lua-cjson libc
   nginx-light libnginx-mod-http-lua openssl curl ca-certificates"
 
 # luajit2, not luajit: the latter conflicts with nginx's Lua module.
+# gdb: it has gcore, which takes core files.
 # libc6-dbg: valgrind reads the names of the C library's functions there.
 # lua-redis and lua-nginx-redis: the client libraries with which mde.redis is tried.
 # lua-luv and lua-cqueues: the event loops of examples/loop_*.lua; both serve Lua 5.1 to 5.4 and LuaJIT.
 # ONE|OTHER: either will do; the name goes with the release.
 test_packages="$demo_packages lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
   luajit2 libluajit2-5.1-dev luarocks lua-busted lua-check libcmocka-dev valgrind libc6-dbg clang
-  libclang-rt-14-dev|libclang-rt-dev clang-format python3 locales git procps
+  libclang-rt-14-dev|libclang-rt-dev clang-format gdb python3 locales git procps
   redis-server lua-redis lua-socket lua-nginx-redis lua-luv lua-cqueues"
 
 # What is only compared with: a release that lacks one of them does without.
@@ -24,7 +25,7 @@ bench_peers="python3-requests python3-httpx python3-aiohttp golang-go lua5.3 lua
 
 demo_commands="gcc pkg-config lua5.4 nginx openssl curl"
 test_commands="$demo_commands lua5.1 lua5.2 lua5.3 luajit luarocks busted luacheck valgrind clang
-  clang-format python3 redis-server redis-cli"
+  clang-format gcore python3 redis-server redis-cli"
 
 # Debian keeps nginx in a folder that a normal user's PATH lacks.
 PATH=$PATH:/usr/sbin:/sbin
