@@ -30,7 +30,8 @@ end
 --- Splits the options into each's own and the call's.
 local function split(options)
   local own, call = {}, {}
-  if options ~= nil and type(options) ~= "table" then misuse(3, "table expected, got " .. type(options)) end
+  local kind = type(options) -- LuaJIT has a pointer that equals nil
+  if kind ~= "nil" and kind ~= "table" then misuse(3, "table expected, got " .. kind) end
   for name, value in pairs(options or {}) do
     local known = own_options[name]
     if known and not known[2](value) then misuse(3, ("option '%s': %s expected"):format(name, known[1])) end

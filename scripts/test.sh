@@ -20,6 +20,7 @@ mkdir -p "$logs"
 unset "${!LUA_@}" MAKEFLAGS MAKELEVEL MFLAGS CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 PATH=$PATH:/usr/sbin:/sbin
+export MDE_KEEP_LOGS=$PWD/$logs/servers # of those that the specs start
 
 cores=$(nproc)
 make_quietly() { make --no-print-directory -s -j"$cores" WERROR=-Werror "$@"; }
@@ -180,6 +181,9 @@ everything() {
   timing
 }
 
+# What was written by whomever holds none of the specs' secrets: the parts, and the servers that they started.
+secret_scan() { check secret-scan scripts/secret_scan.sh "$logs"; }
+
 # --- the total -----------------------------------------------------------------------------------
 
 report() {
@@ -204,4 +208,5 @@ report() {
 echo "Building with $compiler; logs are in $logs."
 case "$*" in lint | check-format | fuzz) ;; *) build ;; esac
 if [ $# -eq 0 ]; then everything; else at_once 1 "$@"; fi
+secret_scan
 report

@@ -5,6 +5,7 @@ local child = require "spec.support.child"
 local compile = require "spec.support.compile"
 local connect = require "spec.support.connect"
 local mde = require "mde"
+local nginx = require "spec.support.nginx"
 local odd = require "spec.support.odd"
 local redis = require "mde.redis"
 local rows = require "spec.support.rows"
@@ -288,7 +289,7 @@ describe("each object of the module", function()
         local given = ...
         if given.mode == "generational" then collectgarbage("generational", 1, 1) end
         collectgarbage("setpause", 0)
-        collectgarbage("setstepmul", rawget(_G, "jit") and 400 or 100000)
+        collectgarbage("setstepmul", _VERSION == "Lua 5.1" and 400 or 100000) -- with more, that takes minutes
         abuse.lists_max = 1
         local all = { complaints = {}, cases = 0 }
         for _, target in ipairs(abuse.targets()) do
@@ -305,3 +306,39 @@ describe("each object of the module", function()
     end)
   end
 end)
+
+-- nginx's interpreter is LuaJIT.
+if rawget(_G, "jit") then
+  it("mde.openresty, called with odd values in each place, takes no harm", function()
+    local server = nginx.start{ workers = 1, http = [[
+      init_by_lua_block { abuse, mde = require "spec.support.abuse", require "mde.openresty" }
+    ]], server = [[
+      location = /abuse { content_by_lua_block {
+        local function open()
+          return mde.client{ token = "token", base_url = "http://127.0.0.1:1", proxy = "", max_attempts = 1,
+                             rate_limit = false }
+        end
+        local function closed()
+          local client = open()
+          client:close()
+          return client
+        end
+        abuse.add("mde.openresty", mde, { open = open, closed = closed })
+        for _, target in ipairs(abuse.targets()) do
+          if target.label:find "^mde%.openresty" then
+            local report = abuse.try(target)
+            ngx.say(target.label, " ", report.cases, next(report.good) and "" or " never", " ",
+              table.concat(report.complaints, "; "))
+          end
+        end
+      } } ]] }
+    local status, body = server:get "/abuse"
+    local log = server:log()
+    server:stop()
+    assert.equal(200, status, log)
+    local lines = shell.lines(body)
+    assert.is_true(#lines >= 15, body)
+    for _, line in ipairs(lines) do assert.matches("^mde%.openresty%p[%w_.]+ %d+ $", line) end
+    assert.not_matches("exited on signal", log)
+  end)
+end

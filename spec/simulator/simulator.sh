@@ -115,11 +115,19 @@ start() {
   write_environment
 }
 
+# For whoever looks through the logs of many, in the folder that MDE_KEEP_LOGS names.
+keep_logs() {
+  [ -n "${MDE_KEEP_LOGS:-}" ] || return 0
+  mkdir -p "$MDE_KEEP_LOGS"
+  cat "$dir"/*.log >"$MDE_KEEP_LOGS/$(basename "$dir").log"
+}
+
 stop() {
   if running; then
     pid=$(cat "$dir/nginx.pid")
     kill "$pid"
     within_seconds 5 ended "$pid" || kill -9 "$pid"
+    keep_logs
   fi
   rm -f "$dir/nginx.pid" "$dir/env"
 }

@@ -149,11 +149,16 @@ local function methods_of(class, metatable, list)
   end
 end
 
+local modules = { mde = mde, ["mde.testing"] = testing, ["mde.redis"] = redis }
+
+--- Tries another module, too, which makes objects of one class of its own.
+function abuse.add(name, module, makers)
+  modules[name], states[name] = module, makers
+end
+
 function abuse.targets()
   local list = {}
-  functions_of("mde", mde, list)
-  functions_of("mde.testing", testing, list)
-  functions_of("mde.redis", redis, list)
+  for name, module in pairs(modules) do functions_of(name, module, list) end
   for class, metatable in pairs(classes()) do methods_of(class, metatable, list) end
   table.sort(list, function(a, b) return a.label < b.label end)
   return list
@@ -239,7 +244,7 @@ local function try_result(report, label, result)
   end
 end
 
-local function is_over(object) return type(object) == "userdata" and tostring(object):find "closed" end
+local function is_over(object) return object ~= nil and tostring(object):find "closed" end
 
 --- Odd values at each position of an argument list that the function takes, and one behind it.
 local function try_list(report, target, make, list)

@@ -102,9 +102,18 @@ end
 
 function Server:reload() shell.must("kill -HUP " .. self.pid) end
 
+--- As the simulator does: in the folder that MDE_KEEP_LOGS names.
+local function keep_log(self)
+  local folder = os.getenv "MDE_KEEP_LOGS"
+  if not folder then return end
+  shell.must(("mkdir -p %s && cp %s/error.log %s/nginx-$(basename %s).log"):format(
+    quote(folder), quote(self.directory), quote(folder), quote(self.directory)))
+end
+
 function Server:stop()
   shell.run(("(kill %s; for i in $(seq 500); do kill -0 %s 2>/dev/null || exit 0; sleep 0.01; done; kill -9 %s)")
     :format(self.pid, self.pid, self.pid))
+  keep_log(self)
   shell.must("rm -rf " .. quote(self.directory))
 end
 
