@@ -70,19 +70,21 @@ static CURLcode curl_started = CURLE_FAILED_INIT;
 #ifdef __linux__
 static void give_back(void *block)
 {
-  if (block != NULL)
-    mde_wipe(block, malloc_usable_size(block));
-  free(block);
+  if (block == NULL)
+    return;
+  size_t size = malloc_usable_size(block);
+  mde_wipe(block, size);
+  mde_memory_resize(&mde_memory_system, block, size, 0);
 }
 
 /* realloc would leave the old bytes behind. */
-static void *resize(void *block, size_t size)
+static void *move(void *block, size_t size)
 {
-  void *moved = malloc(size);
   size_t old_size = block != NULL ? malloc_usable_size(block) : 0;
+  void *moved = mde_memory_resize(&mde_memory_system, NULL, 0, size);
   if (moved == NULL)
     return NULL;
-  if (block != NULL)
+  if (old_size > 0)
     memcpy(moved, block, old_size < size ? old_size : size);
   give_back(block);
   return moved;
@@ -90,7 +92,7 @@ static void *resize(void *block, size_t size)
 
 static CURLcode init_curl(void)
 {
-  return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, give_back, resize, strdup, calloc);
+  return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, give_back, move, strdup, calloc);
 }
 #else
 static CURLcode init_curl(void)
