@@ -458,7 +458,7 @@ end
 local function nearest_option(name)
   local nearest, best
   for known in pairs(known_options) do
-    local far = distance(name, known)
+    local far = distance(name:sub(1, 64), known) -- what is longer than any name is far enough
     if not best or far < best or far == best and known < nearest then nearest, best = known, far end
   end
   return nearest

@@ -219,7 +219,8 @@ end)
 describe("each object of the module", function()
   setup(simulator.start)
 
-  it("may be used in finalizers, also when the state ends", function()
+  -- Not with the sanitizer: what is made while the state ends Lua does not finalize any more.
+  it("may be used in finalizers, also when the state ends #as-built", function()
     local told = os.tmpname()
     child.run([[
       local abuse = require "spec.support.abuse"
@@ -289,7 +290,7 @@ describe("each object of the module", function()
         local given = ...
         if given.mode == "generational" then collectgarbage("generational", 1, 1) end
         collectgarbage("setpause", 0)
-        collectgarbage("setstepmul", _VERSION == "Lua 5.1" and 400 or 100000) -- with more, that takes minutes
+        collectgarbage("setstepmul", _VERSION == "Lua 5.1" and 400 or 5000) -- with more, it takes a minute
         abuse.lists_max = 1
         local all = { complaints = {}, cases = 0 }
         for _, target in ipairs(abuse.targets()) do

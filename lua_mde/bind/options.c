@@ -16,14 +16,15 @@ static size_t least(size_t a, size_t b, size_t c)
   return smaller < c ? smaller : c;
 }
 
-/* Levenshtein: how many characters to change, to add or to take away. */
+/* Levenshtein: how many characters to change, to add or to take away. What is longer than any name is
+ * far enough. */
 static size_t distance(const char *a, const char *b)
 {
   size_t row[NAME_MAX_LENGTH + 1];
   size_t width = strlen(b);
   for (size_t j = 0; j <= width; j++)
     row[j] = j;
-  for (size_t i = 0; a[i] != '\0'; i++) {
+  for (size_t i = 0; a[i] != '\0' && i < 2 * NAME_MAX_LENGTH; i++) {
     size_t diagonal = row[0];
     row[0] = i + 1;
     for (size_t j = 0; j < width; j++) {
