@@ -1,4 +1,5 @@
 -- client:each: one operation for many ids, several at once.
+local mde = require "mde"
 local testing = require "mde.testing"
 local child = require "spec.support.child"
 local connect = require "spec.support.connect"
@@ -937,5 +938,26 @@ describe("client:each over the network", function()
     end
     assert.equal(3, count)
     assert.equal(1, #space:requests())
+  end)
+end)
+
+-- A bug: these crashed the process when a script that had found them called them with anything but what each.lua
+-- passes.
+describe("the module's steps of each", function()
+  local steps = mde._hosted.each
+
+  it("refuse what is no operation and no call of theirs", function()
+    local client = testing.client{ token = "token", answers = function() return '{"value":[]}' end }
+    for _, value in ipairs{ false, mde.null, io.stdout, client, client:start("alert_ips", "da1"), {} } do
+      assert.is_false(pcall(steps.options, value, {}))
+      assert.is_false(pcall(steps.take, value))
+      assert.is_false(pcall(steps.start, client, value, "da1", nil, {}, false))
+      if value then assert.is_false(pcall(steps.start, client, "alert_ips", "da1", nil, {}, value)) end
+    end
+  end)
+
+  it("look at no wire where there is none", function()
+    local client = testing.client{ token = "token", answers = {} }
+    assert.is_false(mde._hosted.moves(client))
   end)
 end)

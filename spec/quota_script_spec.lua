@@ -658,3 +658,15 @@ describe("a quota of a script, and its client,", function()
     end
   end)
 end)
+
+-- A bug: it was asked for its methods, and an error of Lua's came instead of one that names the option.
+it("a userdata that has no fields is refused as a quota by the option's name", function()
+  local bare = io.tmpfile()
+  local own = debug.getmetatable(bare)
+  debug.setmetatable(bare, {})
+  local ok, message = pcall(require("mde").client, { token = "token", quota = bare })
+  debug.setmetatable(bare, own)
+  bare:close()
+  assert.is_false(ok)
+  assert.matches("option 'quota': a quota expected", message, 1, true)
+end)
