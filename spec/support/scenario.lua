@@ -448,6 +448,13 @@ local function closing()
   collect()
 end
 
+--- Everything is called on each object with what is right for something else.
+local function abused()
+  local abuse = require "spec.support.abuse"
+  for _, one in ipairs(abuse.objects()) do assert(#abuse.call_all(one.class, one.object) == 0) end
+  abuse.clean_up()
+end
+
 -- --- a network ---
 
 local function network()
@@ -577,6 +584,7 @@ local parts = {
   credentials, events, interruptions, steps, bulk, closing,
 }
 for _, way in ipairs{ usual, eager, generational, in_callbacks } do go(way, parts) end
+go(usual, { abused })
 if os.getenv "MDE_SIMULATOR_DIR" then
   for _, way in ipairs{ usual, in_callbacks } do go(way, { network }) end
 end
