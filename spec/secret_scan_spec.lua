@@ -1,10 +1,10 @@
 -- Whatever comes of a call, by whichever credential: nothing that is to be seen holds the secret, whole or in part, as
 -- it is or encoded. Errors, events, prints, statistics, what the process writes, and the simulator's own logs.
 local cjson = require "cjson"
+local fault_server = require "spec.support.fault_server"
 local key_pair = require "spec.support.key_pair"
 local leak = require "spec.support.leak"
 local mde = require "mde"
-local odd_server = require "spec.support.odd_server"
 local shell = require "spec.support.shell"
 local simulator = require "spec.support.simulator"
 local variables = require "spec.support.variables"
@@ -131,7 +131,8 @@ describe("what is to be seen", function()
       return { proxy = "foo://user:" .. PASSWORD .. "@[::1" }, nil, { password = PASSWORD }
     end,
     ["a proxy in the way"] = function()
-      local server = odd_server.start "proxy"
+      local server = fault_server.start()
+      server:play { { "expect" }, { "send", "HTTP/1.1 200 Connection established\r\n\r\n" }, { "tunnel" } }
       local proxy = "http://user:" .. PASSWORD .. "@127.0.0.1:" .. server.port
       return { proxy = proxy }, nil, { password = PASSWORD }, server
     end,
