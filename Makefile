@@ -143,7 +143,7 @@ $(PART_TARGETS): bootstrap-test
 .PHONY: check
 check: bootstrap-test
 	@scripts/runs.sh '$(MAKE) test' 'scripts/test.sh clang sanitize' \
-	  'MDE_COLLECTOR=eager scripts/test.sh gcc sanitize' 'scripts/test.sh gcc valgrind-suite'
+	  'scripts/test.sh gcc eager' 'scripts/test.sh gcc valgrind-suite'
 
 # Not among the parts: it needs node, and what npm installs from its registry.
 .PHONY: test-oauth

@@ -58,6 +58,8 @@ specs_tagged() { grep -rlq --include='*_spec.lua' -e "#$1" spec; }
 
 # shellcheck source=scripts/test/watched.sh
 . scripts/test/watched.sh
+# shellcheck source=scripts/test/trust.sh
+. scripts/test/trust.sh
 
 # --- parts ---------------------------------------------------------------------------------------
 
@@ -111,10 +113,6 @@ timing() {
   at_once $(((cores + 1) / 2)) "${names[@]}"
 }
 
-endurance() { # part: many calls of all kinds: memory, descriptors, counts; `make endurance` makes more of them
-  SPEC='' run_busted endurance lua5.4 "build/lua5.4-$variant" spec/endurance/flows.lua
-}
-
 # The lock, and nothing that a package would run; once for each lock.
 install_locked() { # NAME: from spec/NAME to build/NAME
   local from=spec/$1 to=build/$1
@@ -137,22 +135,16 @@ browser() { # part: the gateway's page in a browser; likewise
   count_tap browser $?
 }
 
-fuzz() { # part: each target for FUZZ_SECONDS, or 30
-  local source names=()
-  check fuzz-build make_quietly build-fuzz
-  for source in fuzz/*.c; do names+=("fuzz-$(basename "$source" .c)"); done
-  at_once "$cores" "${names[@]}"
-}
-
 part() {
   local began=$SECONDS
   count "unfinished-$1" 0 1 # taken back below: what breaks off in the middle counts
   case $1 in
     lua5.[1-4] | luajit) interpreter "$1" ;;
+    eager-*) eager_share "${1#eager-}" ;;
     valgrind-suite-*) valgrind_suite_of "${1#valgrind-suite-}" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
     fuzz-*) check "$1" scripts/fuzz.sh "${1#fuzz-}" ;;
-    lint | unit | spec | timing | sanitize | valgrind | fuzz | endurance | oauth | browser) "$1" ;;
+    lint | unit | spec | timing | sanitize | eager | valgrind | fuzz | endurance | oauth | browser) "$1" ;;
     check-format | other-compiler | valgrind-suite) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac

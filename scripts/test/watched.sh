@@ -60,6 +60,21 @@ sanitize() { # part: addresses, undefined behaviour and leaks, in all that there
   run_busted sanitize-lua5.4 "$PWD/$folder/lua5.4" "$folder" "--exclude-tags=$unwatched"
 }
 
+# part: the specs likewise, with the collector as eager as it can be; for `make check`
+eager() {
+  local share names=()
+  check sanitize-build sanitized_build "$compiler"
+  for ((share = 0; share < cores; share++)); do names+=("eager-$share"); done
+  at_once "$cores" "${names[@]}"
+}
+
+eager_share() { # NUMBER: of as many as there are cores
+  local folder="build/lua5.4-$variant-sanitized" files=(spec/*_spec.lua) own=() i
+  for ((i = $1; i < ${#files[@]}; i += cores)); do own+=("${files[i]}"); done
+  SPEC=${SPEC:-${own[*]}} MDE_COLLECTOR=eager busted_seconds=3600 \
+    run_busted "eager-$1" "$PWD/$folder/lua5.4" "$folder" "--exclude-tags=$unwatched,nginx,simulator,brisk"
+}
+
 valgrind() { # part: every way through the module
   local name
   for name in lua5.4 luajit; do
