@@ -139,10 +139,15 @@ test: bootstrap-test
 $(PART_TARGETS): bootstrap-test
 	@scripts/test.sh "$(CC)" $(@:test-%=%)
 
+# What continuous integration runs besides: what needs more than the suite does, or no second look by others.
+.PHONY: test-more
+test-more: bootstrap-test bootstrap-oauth bootstrap-browser
+	@AT_ONCE=2 scripts/test.sh "$(CC)" fuzz other-specs browser oauth torture
+
 # Everything there is, for a release; most of an hour.
 .PHONY: check
 check: bootstrap-test
-	@scripts/runs.sh '$(MAKE) test' 'scripts/test.sh clang sanitize' \
+	@scripts/runs.sh '$(MAKE) test' '$(MAKE) test-more' 'scripts/test.sh clang sanitize' \
 	  'scripts/test.sh gcc eager' 'scripts/test.sh gcc valgrind-suite'
 
 # Not among the parts: it needs node, and what npm installs from its registry.

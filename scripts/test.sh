@@ -4,7 +4,7 @@
 #   scripts/test.sh COMPILER [PART...]
 #
 # A part is an interpreter (lua5.1 lua5.2 lua5.3 lua5.4 luajit) or a function below that says "part:".
-# SPEC=spec/some_spec.lua in the environment runs that file only; EXCLUDE=tag leaves out what bears that tag.
+# In the environment SPEC=spec/some_spec.lua runs that file only; AT_ONCE=2 as many of the named parts at once.
 set -u
 
 compiler=${1:-gcc}
@@ -95,7 +95,7 @@ without_libcrypto() {
 # An interpreter. The specs that measure real time are left for `timing`.
 # What is about the simulator itself needs one.
 interpreter() {
-  local but=timing${EXCLUDE:+,$EXCLUDE}
+  local but=timing
   [ "$1" = lua5.4 ] || but+=,simulator
   run_busted "$1" "$1" "build/$1-$variant" "--exclude-tags=$but"
 }
@@ -103,6 +103,12 @@ interpreter() {
 spec() { # part:
   local name
   for name in $interpreters; do interpreter "$name"; done
+}
+
+# part: other-specs, once more with what the other compiler makes. What nginx is tried with is Lua, which none changes.
+other_specs() {
+  check "$other-luajit-build" make_quietly build-luajit CC="$other"
+  run_busted "$other-luajit" luajit "build/luajit-$other" --exclude-tags=timing,simulator,nginx
 }
 
 # part: the specs that measure real time: after all others and few at once, so that nothing disturbs them.
@@ -143,9 +149,9 @@ part() {
     eager-*) eager_share "${1#eager-}" ;;
     valgrind-suite-*) valgrind_suite_of "${1#valgrind-suite-}" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
-    fuzz-*) check "$1" scripts/fuzz.sh "${1#fuzz-}" ;;
+    fuzz-*) fuzz_target "${1#fuzz-}" ;;
     lint | unit | spec | timing | sanitize | eager | valgrind | fuzz | endurance | oauth | browser) "$1" ;;
-    check-format | other-compiler | valgrind-suite) "${1/-/_}" ;;
+    check-format | other-compiler | other-specs | valgrind-suite) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac
   rm -f "$logs/unfinished-$1.count"
@@ -199,6 +205,6 @@ report() {
 
 echo "Building with $compiler; logs are in $logs."
 case "$*" in lint | check-format | fuzz) ;; *) build ;; esac
-if [ $# -eq 0 ]; then everything; else at_once 1 "$@"; fi
+if [ $# -eq 0 ]; then everything; else at_once "${AT_ONCE:-1}" "$@"; fi
 secret_scan
 report
