@@ -191,12 +191,21 @@ static void refuse(Call *call, const char *reason)
   mde_call_reject(&call->core, MDE_ERROR_JSON, MDE_FAILURE_BODY, reason);
 }
 
+static void reject_memory(Call *call)
+{
+  mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
+}
+
 static void take(lua_State *L, Client *client, Call *call)
 {
   mde_buffer *token = &client->source.login.token;
   mde_buffer *body = &call->core.response.body;
   if (!mde_grant_cut(body, token)) {
     refuse(call, "the answer holds no access_token");
+    return;
+  }
+  if (token->status == MDE_NO_MEMORY) {
+    reject_memory(call);
     return;
   }
   if (token->status != MDE_OK || !push_answer(L, body, token->length)) {
@@ -206,7 +215,7 @@ static void take(lua_State *L, Client *client, Call *call)
   if (accept(L, client, call, find_life(L, client, lua_gettop(L))))
     mde_call_done(&call->core);
   else
-    mde_call_reject(&call->core, MDE_ERROR_MEMORY, MDE_FAILURE_MEMORY, NULL);
+    reject_memory(call);
 }
 
 void login_take(lua_State *L, int client_index, int call_index)

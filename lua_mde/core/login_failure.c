@@ -160,6 +160,10 @@ static void explain_silence(mde_buffer *text, const mde_login_failure *failure)
 void mde_login_explain(mde_buffer *text, const mde_login_failure *failure)
 {
   const char *words = advise(failure);
+  if (failure->failure->reason == MDE_FAILURE_MEMORY) {
+    add(text, "not enough memory to fetch it");
+    return;
+  }
   if (failure->failure->status != 0 && failure->failure->reason != MDE_FAILURE_BODY)
     explain_answer(text, failure);
   else

@@ -41,6 +41,14 @@ static const struct {
   bool local;
   const char *code, *description, *trace_id, *sentence;
 } sentences[] = {
+    /* For want of memory it blamed the network, or an answer that had been fine. */
+    {{.reason = MDE_FAILURE_MEMORY, .status = 200},
+     false,
+     "",
+     "",
+     "",
+     "not enough memory to fetch it"},
+    {{.reason = MDE_FAILURE_MEMORY}, true, "", "", "", "not enough memory to fetch it"},
     {{.status = 401, .kind = MDE_ERROR_AUTH},
      false,
      "invalid_client",
