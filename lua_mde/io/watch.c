@@ -14,6 +14,7 @@ struct mde_watched {
   uint8_t wanted;
   uint8_t told; /* to the kernel */
   bool changed; /* is in the list of changes */
+  int change;   /* not of this descriptor: this place of that list */
 };
 
 static bool grow(mde_watch *watch, size_t capacity)
@@ -23,15 +24,8 @@ static bool grow(mde_watch *watch, size_t capacity)
       mde_memory_resize(watch->memory, watch->at, had * sizeof *at, capacity * sizeof *at);
   if (at == NULL)
     return false;
-  watch->at = at;
-  int *changed = mde_memory_resize(watch->memory, watch->changed, had * sizeof *changed,
-                                   capacity * sizeof *changed);
-  if (changed == NULL) { /* `at` is larger than is known: give it back */
-    watch->at = mde_memory_resize(watch->memory, at, capacity * sizeof *at, had * sizeof *at);
-    return false;
-  }
-  watch->changed = changed;
   memset(at + had, 0, (capacity - had) * sizeof *at);
+  watch->at = at;
   watch->capacity = capacity;
   return true;
 }
@@ -53,7 +47,7 @@ bool mde_watch_set(mde_watch *watch, int fd, unsigned events)
   if (watched->wanted == watched->told || watched->changed)
     return true;
   watched->changed = true;
-  watch->changed[watch->changed_count++] = fd;
+  watch->at[watch->changed_count++].change = fd;
   return true;
 }
 
@@ -70,18 +64,17 @@ void mde_watch_forget(mde_watch *watch, int fd)
   watch->at[fd].told = 0;
 }
 
-static void free_tables(mde_watch *watch)
+static void free_table(mde_watch *watch)
 {
   if (watch->at != NULL)
     mde_memory_resize(watch->memory, watch->at, watch->capacity * sizeof *watch->at, 0);
-  if (watch->changed != NULL)
-    mde_memory_resize(watch->memory, watch->changed, watch->capacity * sizeof *watch->changed, 0);
   watch->at = NULL;
-  watch->changed = NULL;
   watch->capacity = watch->changed_count = 0;
 }
 
 #if defined(__linux__)
+
+enum { UNTOLD_MS = 1 };
 
 bool mde_watch_open(mde_watch *watch, const mde_memory *memory)
 {
@@ -91,7 +84,7 @@ bool mde_watch_open(mde_watch *watch, const mde_memory *memory)
 
 void mde_watch_close(mde_watch *watch)
 {
-  free_tables(watch);
+  free_table(watch);
   if (watch->memory != NULL && watch->epoll >= 0)
     close(watch->epoll);
   watch->epoll = -1;
@@ -104,46 +97,67 @@ static uint32_t to_epoll(unsigned events)
 }
 
 /* A descriptor that was closed and opened again since is new to the kernel, whatever was told. */
-static void tell(mde_watch *watch, int fd)
+static bool tell(const mde_watch *watch, int fd, mde_watched *watched)
 {
-  mde_watched *watched = &watch->at[fd];
   struct epoll_event event = {.events = to_epoll(watched->wanted), .data = {.fd = fd}};
-  watched->changed = false;
   if (watched->wanted == watched->told)
-    return;
+    return true;
   if (watched->wanted == 0)
     epoll_ctl(watch->epoll, EPOLL_CTL_DEL, fd, &event);
-  else if (epoll_ctl(watch->epoll, EPOLL_CTL_MOD, fd, &event) != 0)
-    epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event);
+  else if (epoll_ctl(watch->epoll, EPOLL_CTL_MOD, fd, &event) != 0 &&
+           epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+    return false;
   watched->told = watched->wanted;
+  return true;
 }
 
+/* What the kernel has no memory for stays in the list. */
 static void tell_all(mde_watch *watch)
 {
-  for (size_t i = 0; i < watch->changed_count; i++)
-    tell(watch, watch->changed[i]);
-  watch->changed_count = 0;
+  size_t left = 0;
+  for (size_t i = 0; i < watch->changed_count; i++) {
+    int fd = watch->at[i].change;
+    watch->at[fd].changed = !tell(watch, fd, &watch->at[fd]);
+    if (watch->at[fd].changed)
+      watch->at[left++].change = fd;
+  }
+  watch->changed_count = left;
+}
+
+/* Those may be ready: whoever tries them finds out. */
+static size_t add_untold(const mde_watch *watch, mde_ready *list, size_t most)
+{
+  for (size_t i = 0; i < watch->changed_count && i < most; i++) {
+    int fd = watch->at[i].change;
+    list[i] = (mde_ready){fd, watch->at[fd].wanted};
+  }
+  return watch->changed_count;
 }
 
 int mde_watch_wait(mde_watch *watch, int wait_ms, mde_ready ready[MDE_WATCH_READY_MAX])
 {
   struct epoll_event events[MDE_WATCH_READY_MAX];
   tell_all(watch);
+  if (watch->changed_count > 0 && wait_ms != 0)
+    wait_ms = UNTOLD_MS;
   int count = epoll_wait(watch->epoll, events, MDE_WATCH_READY_MAX, wait_ms);
   for (int i = 0; i < count; i++) {
     unsigned in = (events[i].events & ~(uint32_t)EPOLLOUT) != 0 ? MDE_WATCH_READ : 0;
     unsigned out = (events[i].events & EPOLLOUT) != 0 ? MDE_WATCH_WRITE : 0;
     ready[i] = (mde_ready){events[i].data.fd, in | out};
   }
-  return count > 0 ? count : 0;
+  size_t found = count > 0 ? (size_t)count : 0;
+  found += add_untold(watch, ready + found, MDE_WATCH_READY_MAX - found);
+  return found < MDE_WATCH_READY_MAX ? (int)found : MDE_WATCH_READY_MAX;
 }
 
 size_t mde_watch_list(mde_watch *watch, mde_ready *list, size_t most)
 {
   tell_all(watch);
-  if (most > 0)
-    list[0] = (mde_ready){watch->epoll, MDE_WATCH_READ};
-  return 1;
+  if (most == 0)
+    return 1 + watch->changed_count;
+  list[0] = (mde_ready){watch->epoll, MDE_WATCH_READ};
+  return 1 + add_untold(watch, list + 1, most - 1);
 }
 
 #else
@@ -156,7 +170,7 @@ bool mde_watch_open(mde_watch *watch, const mde_memory *memory)
 
 void mde_watch_close(mde_watch *watch)
 {
-  free_tables(watch);
+  free_table(watch);
 }
 
 size_t mde_watch_list(mde_watch *watch, mde_ready *list, size_t most)

@@ -5,7 +5,8 @@
  *   int count = mde_watch_wait(&watch, 100, ready);         ready[i].fd, ready[i].events
  *   mde_watch_list(&watch, list, MDE_WATCH_READY_MAX)       for somebody else's loop to wait for
  *
- * On Linux this is one epoll instance, and the list is that one descriptor; elsewhere it is poll. */
+ * On Linux this is one epoll instance, and the list is that one descriptor (and those that the kernel has
+ * no memory for); elsewhere it is poll. */
 #ifndef MDE_IO_WATCH_H
 #define MDE_IO_WATCH_H
 
@@ -25,9 +26,8 @@ typedef struct mde_watched mde_watched;
 
 typedef struct mde_watch {
   const mde_memory *memory; /* borrows */
-  mde_watched *at;          /* by descriptor */
+  mde_watched *at;          /* by descriptor; and the list of what the kernel is still to be told */
   size_t capacity;
-  int *changed; /* what the kernel is still to be told; as many places as `at` has */
   size_t changed_count;
   int epoll; /* -1: there is none */
 } mde_watch;
