@@ -35,6 +35,7 @@ struct mde_exchange {
   bool head_ended; /* libcurl takes an answer that stops within its head for a whole one */
   bool sent;
   bool orphaned;
+  bool lost; /* orphaned by libcurl, not by a fork */
   bool too_large;
   bool no_memory;
   mde_exchange *next;  /* of the active, the idle or the orphaned ones */
@@ -47,7 +48,7 @@ struct mde_transport {
   CURLM *multi;
   mde_exchange *active;
   mde_exchange *idle;   /* easy handles kept for the next requests */
-  mde_exchange *orphan; /* cut off by a fork, still to be taken */
+  mde_exchange *orphan; /* cut off by a fork or by libcurl, still to be taken */
   mde_sockets sockets;
   mde_watch watch;
   int64_t heard_ms; /* when something last came, on any connection */
@@ -55,6 +56,7 @@ struct mde_transport {
   mde_fork_mark mark;
   uint64_t connections;
   int in_flight, running; /* ours, and libcurl's: those that it is not through with */
+  bool lost;              /* libcurl had no memory, and its multi handle is not to be trusted */
   long http_version;
   char accept[sizeof "Accept: application/json"]; /* libcurl's lists want writable text */
   mde_buffer ca_file, proxy, no_proxy, user_agent;
@@ -150,6 +152,7 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
   mde_transport *transport = context;
   (void)purpose;
   int fd = mde_sockets_open(&transport->sockets, addr->family, addr->socktype, addr->protocol);
+  mde_watch_forget(&transport->watch, fd); /* libcurl's resolver closes descriptors of its own */
   return fd >= 0 ? fd : CURL_SOCKET_BAD;
 }
 
@@ -459,12 +462,16 @@ static void take_out(mde_exchange *exchange)
   exchange->link = NULL;
 }
 
-/* After a fork the connections are the parent's: anything said on them would disturb it. */
+/* After a fork the connections are the parent's: anything said on them would disturb it. And what
+ * libcurl had no memory to note it never calls for again, not even when its time is over; what it has noted
+ * by half makes it crash. Either way another multi handle takes its place. */
 static bool own_process(mde_transport *transport)
 {
-  if (mde_fork_mark_is_own(&transport->mark) && transport->multi != NULL)
+  bool own = mde_fork_mark_is_own(&transport->mark);
+  if (own && transport->multi != NULL && !transport->lost)
     return true;
-  mde_sockets_mute(&transport->sockets);
+  if (!own)
+    mde_sockets_mute(&transport->sockets);
   close_multi(transport);
   free_list(transport->idle);
   transport->idle = NULL;
@@ -474,7 +481,9 @@ static bool own_process(mde_transport *transport)
     take_out(exchange);
     put_in(&transport->orphan, exchange);
     exchange->orphaned = true;
+    exchange->lost = own;
   }
+  transport->lost = false;
   return open_multi(transport);
 }
 
@@ -675,8 +684,7 @@ static void count_connections(const mde_exchange *exchange)
 
 bool mde_transport_cancel(mde_transport *transport, mde_exchange *exchange)
 {
-  if (!own_process(transport))
-    return true;
+  own_process(transport); /* or it is an orphan, which ends likewise */
   bool sent = was_sent(exchange);
   if (sent) /* before, the number may be that of the attempt before it */
     count_connections(exchange);
@@ -691,7 +699,9 @@ static void act(mde_transport *transport, curl_socket_t fd, unsigned events)
   int out = (events & MDE_WATCH_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
   if (in != 0)
     transport->heard_ms = steady_ms();
-  curl_multi_socket_action(transport->multi, fd, in | out, &transport->running);
+  if (!transport->lost)
+    transport->lost = curl_multi_socket_action(transport->multi, fd, in | out,
+                                               &transport->running) != CURLM_OK;
 }
 
 static void heed_timer(mde_transport *transport)
@@ -734,7 +744,7 @@ void mde_transport_run(mde_transport *transport, int64_t wait_ms)
 
 int64_t mde_transport_due_ms(const mde_transport *transport)
 {
-  if (transport->orphan != NULL || transport->running < transport->in_flight)
+  if (transport->orphan != NULL || transport->lost || transport->running < transport->in_flight)
     return 0;
   if (transport->timer_ms == MDE_TIME_NEVER)
     return MDE_TIME_NEVER;
@@ -890,6 +900,8 @@ static bool take_orphan(mde_transport *transport, mde_finished *finished)
   finished->outcome = (mde_outcome){.kind = MDE_OUTCOME_CANCELLED,
                                     .sent = exchange->sent,
                                     .detail = "it belongs to the process that has forked"};
+  if (exchange->lost)
+    finished->outcome = (mde_outcome){.kind = MDE_OUTCOME_NO_MEMORY, .sent = was_sent(exchange)};
   take_out(exchange);
   exchange_free(exchange);
   return true;
@@ -899,10 +911,11 @@ bool mde_transport_take(mde_transport *transport, mde_finished *finished)
 {
   CURLMsg *message;
   int left = 0;
-  if (!own_process(transport))
-    return false;
+  bool ready = own_process(transport);
   if (take_orphan(transport, finished))
     return true;
+  if (!ready)
+    return false;
   do {
     message = curl_multi_info_read(transport->multi, &left);
   } while (message != NULL && message->msg != CURLMSG_DONE);
