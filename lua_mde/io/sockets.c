@@ -70,17 +70,27 @@ void mde_sockets_close(mde_sockets *sockets, int fd)
 
 /* A datagram socket without a peer refuses what is written, and raises no SIGPIPE. It must not block:
  * TLS reads once more when it says goodbye, and nothing ever comes. */
-void mde_sockets_mute(mde_sockets *sockets)
+static int open_nowhere(void)
 {
   int nowhere = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (nowhere < 0)
-    return;
-  fcntl(nowhere, F_SETFL, O_NONBLOCK);
-  for (size_t i = 0; i < sockets->count; i++) {
-    dup2(nowhere, sockets->fds[i]);
-    seal(sockets->fds[i]);
-  }
+  if (nowhere < 0 || fcntl(nowhere, F_SETFL, O_NONBLOCK) == 0)
+    return nowhere;
   close(nowhere);
+  return -1;
+}
+
+/* Without a place to lead it to it is closed: nothing is opened until libcurl closes it, too. */
+void mde_sockets_mute(mde_sockets *sockets)
+{
+  int nowhere = open_nowhere();
+  for (size_t i = 0; i < sockets->count; i++) {
+    if (nowhere >= 0 && dup2(nowhere, sockets->fds[i]) >= 0)
+      seal(sockets->fds[i]);
+    else
+      close(sockets->fds[i]);
+  }
+  if (nowhere >= 0)
+    close(nowhere);
 }
 
 /* Not for writing: TLS says goodbye, and a write might raise SIGPIPE. */
