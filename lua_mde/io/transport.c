@@ -700,8 +700,8 @@ static void act(mde_transport *transport, curl_socket_t fd, unsigned events)
   if (in != 0)
     transport->heard_ms = steady_ms();
   if (!transport->lost)
-    transport->lost = curl_multi_socket_action(transport->multi, fd, in | out,
-                                               &transport->running) != CURLM_OK;
+    transport->lost =
+        curl_multi_socket_action(transport->multi, fd, in | out, &transport->running) != CURLM_OK;
 }
 
 static void heed_timer(mde_transport *transport)
