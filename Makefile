@@ -104,7 +104,7 @@ $(BUILD)/bind/%.o: lua_mde/bind/%.c | $(BUILD)/bind
 $(BUILD)/mde/%.lua: lua_mde/%.lua | $(BUILD)/mde
 	ln -sf $(CURDIR)/$< $@
 
-$(COMMON)/core $(COMMON)/io $(COMMON)/unit $(BUILD)/bind $(BUILD)/fuzz $(BUILD)/mde:
+$(COMMON)/core $(COMMON)/io $(COMMON)/unit $(BUILD)/bind $(BUILD)/fuzz $(BUILD)/mde $(BUILD)/torture:
 	mkdir -p $@
 
 -include $(wildcard $(COMMON)/*/*.d $(BUILD)/*/*.d)
@@ -128,8 +128,22 @@ $(COMMON)/unit/%: spec/core/%.c $(wildcard spec/core/*.h) $(CORE_OBJECTS) $(IO_O
 .PHONY: build-unit
 build-unit: $(UNIT_TESTS)
 
+# A program in which allocations and system calls fail: the linker sends it what would go to the C library.
+TORTURE := $(BUILD)/torture/torture
+TORTURE_OBJECTS := $(patsubst spec/torture/%.c,$(BUILD)/torture/%.o,$(wildcard spec/torture/*.c))
+LUA_LIBS = $(shell pkg-config --libs $(LUA_PACKAGE))
+
+$(TORTURE): $(CORE_OBJECTS) $(IO_OBJECTS) $(BIND_OBJECTS) $(TORTURE_OBJECTS)
+	$(CC) $(CFLAGS) $(BASE_FLAGS) $(LDFLAGS) $^ @spec/torture/wrap.txt -o $@ $(LUA_LIBS) $(IO_LIBS) -lcmocka
+
+$(BUILD)/torture/%.o: spec/torture/%.c spec/core/test.h | $(BUILD)/torture
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(BASE_FLAGS) -Ispec/core $(LUA_CFLAGS) $(CURL_CFLAGS) -c $< -o $@
+
+.PHONY: build-torture
+build-torture: all $(TORTURE)
+
 # `make test` is all of them; `make test-luajit SPEC=spec/quota_spec.lua` runs one file on one interpreter.
-PARTS := lint check-format unit spec timing sanitize valgrind other-compiler
+PARTS := lint check-format unit spec timing sanitize valgrind torture other-compiler
 PART_TARGETS := $(PARTS) $(addprefix test-,$(INTERPRETERS))
 
 .PHONY: test $(PART_TARGETS)
@@ -142,13 +156,13 @@ $(PART_TARGETS): bootstrap-test
 # What continuous integration runs besides: what needs more than the suite does, or no second look by others.
 .PHONY: test-more
 test-more: bootstrap-test bootstrap-oauth bootstrap-browser
-	@AT_ONCE=2 scripts/test.sh "$(CC)" fuzz other-specs browser oauth torture
+	@AT_ONCE=2 TORTURE_EVERY=20 scripts/test.sh "$(CC)" fuzz other-specs browser oauth torture
 
 # Everything there is, for a release; most of an hour.
 .PHONY: check
 check: bootstrap-test
-	@scripts/runs.sh '$(MAKE) test' '$(MAKE) test-more' 'scripts/test.sh clang sanitize' \
-	  'scripts/test.sh gcc eager' 'scripts/test.sh gcc valgrind-suite'
+	@scripts/runs.sh '$(MAKE) test' '$(MAKE) test-more' '$(MAKE) torture' 'scripts/test.sh clang sanitize' \
+	  'scripts/test.sh gcc eager' 'scripts/test.sh gcc valgrind-suite' '$(MAKE) endurance'
 
 # Not among the parts: it needs node, and what npm installs from its registry.
 .PHONY: test-oauth
@@ -174,7 +188,7 @@ $(BOOTSTRAPS): bootstrap-%:
 
 .PHONY: format
 format:
-	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] bench/*.[ch])
+	clang-format -i $(wildcard lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] spec/torture/*.[ch] bench/*.[ch])
 
 # --- fuzzing -----------------------------------------------------------------------------------
 

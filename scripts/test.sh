@@ -71,7 +71,7 @@ lint() { # part:
 }
 
 check_format() { # part: check-format
-  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] bench/*.c'
+  check clang-format sh -c 'clang-format --dry-run -Werror lua_mde/*/*.[ch] spec/core/*.[ch] fuzz/*.[ch] spec/torture/*.[ch] bench/*.c'
 }
 
 unit() { # part:
@@ -150,7 +150,7 @@ part() {
     valgrind-suite-*) valgrind_suite_of "${1#valgrind-suite-}" ;;
     timing-*) run_busted "$1" "${1#timing-}" "build/${1#timing-}-$variant" --tags=timing ;;
     fuzz-*) fuzz_target "${1#fuzz-}" ;;
-    lint | unit | spec | timing | sanitize | eager | valgrind | fuzz | endurance | oauth | browser) "$1" ;;
+    lint | unit | spec | timing | sanitize | eager | valgrind | torture | fuzz | endurance | oauth | browser) "$1" ;;
     check-format | other-compiler | other-specs | valgrind-suite) "${1/-/_}" ;;
     *) echo "no such part: $1" >&2; return ;;
   esac

@@ -1,6 +1,18 @@
 # shellcheck shell=bash disable=SC2154 # variables of test.sh
 # For scripts/test.sh: what looks for failures that nobody has thought of.
 
+# part: each allocation and each system call fails. TORTURE_EVERY=20 tries one point of twenty, TORTURE_LUA="lua5.1 lua5.3"
+# other interpreters; not LuaJIT, which tells its allocator untrue sizes.
+torture() {
+  local name
+  for name in ${TORTURE_LUA:-lua5.4}; do
+    check "torture-build-$name" make_quietly build-torture LUA="$name" CC="$compiler"
+    LUA_PATH="build/$name-$variant/?.lua;./?.lua;;" within 900 "build/$name-$variant/torture/torture" \
+      spec/torture/run.lua > "$logs/torture-$name.log" 2>&1
+    count_tap "torture-$name" $?
+  done
+}
+
 # part: each target for FUZZ_SECONDS; without that for 30 what reads other parties' bytes, for 3 what lies behind it
 fuzz() {
   local source names=()
