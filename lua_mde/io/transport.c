@@ -63,9 +63,10 @@ struct mde_transport {
   char detail[CURL_ERROR_SIZE];
 };
 
-/* libcurl's own start, once for the process. It is never undone: others may use libcurl, too. */
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_started = CURLE_FAILED_INIT;
+/* libcurl's own start, once for the process; tried again if there was no memory for it. It is never undone:
+ * others may use libcurl, too. */
+static pthread_mutex_t curl_starts = PTHREAD_MUTEX_INITIALIZER;
+static bool curl_has_started;
 
 /* libcurl's buffers have held the token and the secret: what it gives back is overwritten. Theirs and
  * the C library's blocks stay exchangeable. Where its memory is somebody else's already, it stays so. */
@@ -103,9 +104,13 @@ static CURLcode init_curl(void)
 }
 #endif
 
-static void start_curl(void)
+static bool start_curl(void)
 {
-  curl_started = init_curl();
+  pthread_mutex_lock(&curl_starts);
+  bool started = curl_has_started || init_curl() == CURLE_OK;
+  curl_has_started = started;
+  pthread_mutex_unlock(&curl_starts);
+  return started;
 }
 
 /* --- callbacks of libcurl: no Lua, nothing that waits --- */
@@ -392,8 +397,7 @@ static bool transport_init(mde_transport *transport, const mde_transport_setting
 
 mde_transport *mde_transport_open(const mde_transport_settings *settings, const mde_memory *memory)
 {
-  pthread_once(&curl_once, start_curl);
-  if (curl_started != CURLE_OK)
+  if (!start_curl())
     return NULL;
   mde_transport *transport = mde_memory_resize(memory, NULL, 0, sizeof *transport);
   if (transport == NULL)
