@@ -115,8 +115,8 @@ other_specs() {
 timing() {
   local name names=()
   specs_tagged timing || return 0
-  for name in $interpreters; do names+=("timing-$name"); done
-  at_once $(((cores + 1) / 2)) "${names[@]}"
+  for name in luajit lua5.4 lua5.1 lua5.2 lua5.3; do names+=("timing-$name"); done
+  at_once "$cores" "${names[@]}"
 }
 
 # The lock, and nothing that a package would run; once for each lock.
@@ -172,11 +172,12 @@ at_once() { # MOST PART...
   set +m
 }
 
-# One more than there are cores: the specs wait a good deal. The longest first.
+# Two more than there are cores: the specs wait a good deal. The longest first.
 everything() {
   # shellcheck disable=SC2086 # a word for each
-  at_once $((cores + 1)) sanitize other-compiler $interpreters endurance valgrind unit lint
+  at_once $((cores + 2)) sanitize other-compiler $interpreters valgrind unit lint
   timing
+  part endurance # alone, too: where much else runs its slopes are lost in noise
 }
 
 # What was written by whomever holds none of the specs' secrets: the parts, and the servers that they started.

@@ -123,6 +123,20 @@ describe("a hostile HTTP/2", function()
       end
     end)
 
+    it("by silence leaves alone what was asked just now", function()
+      -- The bug: the connection was ended, and with it a call that was about to be answered.
+      network:plays(hostile.joined(greeting, {
+        { "frame", http2.HEADERS }, { "frame", http2.HEADERS }, { "wait", 0.3 }, { "send", answer(3) }, { "drain" },
+      }))
+      local client = network:client()
+      local late = client:start("alert_ips", "da1", { timeout = 0.5 })
+      for _ = 1, 20 do client:step(0.02) end
+      local other = client:start("alert_ips", "da2")
+      repeat until client:step(1) == 0
+      assert.equal("timeout", select(2, late:result()).kind)
+      assert.same({ { id = "192.0.2.1" } }, other:result())
+      client:close()
+    end)
     it("by silence is of kind timeout", function()
       -- The bug: the next calls went to the same connection, and timed out, too.
       network:meets({ greeting[1], { "drain" } }, "timeout", { timeout = 0.2 })

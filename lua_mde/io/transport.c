@@ -51,8 +51,8 @@ struct mde_transport {
   mde_exchange *orphan; /* cut off by a fork or by libcurl, still to be taken */
   mde_sockets sockets;
   mde_watch watch;
-  int64_t heard_ms; /* when something last came, on any connection */
-  int64_t timer_ms; /* when libcurl wants to be called next; MDE_TIME_NEVER: only by a socket */
+  int64_t lively_ms; /* when something was last asked, or has come, on any connection */
+  int64_t timer_ms;  /* when libcurl wants to be called next; MDE_TIME_NEVER: only by a socket */
   mde_fork_mark mark;
   uint64_t connections;
   int in_flight, running; /* ours, and libcurl's: those that it is not through with */
@@ -655,6 +655,7 @@ mde_exchange *mde_transport_start(mde_transport *transport, const mde_request *r
     return NULL;
   }
   put_in(&transport->active, exchange);
+  transport->lively_ms = steady_ms();
   transport->in_flight++;
   transport->running++;
   return exchange;
@@ -702,7 +703,7 @@ static void act(mde_transport *transport, curl_socket_t fd, unsigned events)
   int in = (events & MDE_WATCH_READ) != 0 ? CURL_CSELECT_IN : 0;
   int out = (events & MDE_WATCH_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
   if (in != 0)
-    transport->heard_ms = steady_ms();
+    transport->lively_ms = steady_ms();
   if (!transport->lost)
     transport->lost =
         curl_multi_socket_action(transport->multi, fd, in | out, &transport->running) != CURLM_OK;
@@ -868,11 +869,11 @@ static void describe(mde_transport *transport, const mde_exchange *exchange, CUR
 }
 
 /* After a time-out libcurl keeps a connection of HTTP/2 for its other streams. One that has died without a
- * word would take every later request with it. */
+ * word would take every later request with it. But what was asked just now may still be answered. */
 static void end_silent(mde_exchange *exchange)
 {
   mde_transport *transport = exchange->transport;
-  if (steady_ms() - transport->heard_ms >= exchange->timeout_ms / 2)
+  if (steady_ms() - transport->lively_ms >= exchange->timeout_ms / 2)
     mde_sockets_end(&transport->sockets);
 }
 

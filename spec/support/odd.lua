@@ -63,13 +63,8 @@ add("open file", io.stdout)
 local closed = io.tmpfile()
 closed:close()
 add("closed file", closed)
-local has_luv, uv = pcall(require, "luv")
-if has_luv then
-  local timer = uv.new_timer()
-  timer:close()
-  uv.run "nowait"
-  add("another library's handle", timer)
-end
+local has_lfs, lfs = pcall(require, "lfs")
+if has_lfs then add("another library's handle", select(2, lfs.dir ".")) end
 if rawget(_G, "newproxy") then
   add("bare userdata", newproxy(false)) -- luacheck: ignore 113
   add("bare userdata with a metatable", newproxy(true)) -- luacheck: ignore 113
