@@ -292,7 +292,8 @@ clean:
 help:
 	@echo 'make demo              build, start a local service, print the IPs of a few alerts'
 	@echo 'make test [CC=clang]   the whole suite, on every interpreter'
-	@echo 'make check             that, and all of it under sanitizers and valgrind; most of an hour'
+	@echo 'make test-more         what continuous integration runs besides'
+	@echo 'make check             all that, and all of it under sanitizers and valgrind; most of an hour'
 	@echo 'make gateway           the gateway of examples/gateway against such a service, until Ctrl-C'
 	@echo 'make simulator         a local service to try scripts with, until Ctrl-C'
 	@echo 'make [LUA=luajit]      build for one interpreter; build-all: for every one'

@@ -98,7 +98,7 @@ function reach.holds(one, other)
     local object = queue[count]
     queue[count] = nil
     count = count - 1
-    if object ~= seen and object ~= queue then
+    if not rawequal(object, seen) and not rawequal(object, queue) then -- some compare themselves
       add(debug.getmetatable(object))
       visit[type(object)](add, object)
     end
