@@ -191,9 +191,8 @@ static const wire_fate broken[] = {
      "[\"expect\"],[\"send\",\"HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\n{\"],[\"close\"]],"
      "" SERVES "]"},
     {"answered with 500",
-     "[" SERVES_ONCE
-     "[\"expect\"],[\"send\",\"HTTP/1.1 500 No\\r\\nContent-Length: 0\\r\\n\\r\\n\"],[\"close\"]],"
-     "" SERVES "]"},
+     "[" SERVES_ONCE "[\"expect\"],[\"send\",\"HTTP/1.1 500 No\\r\\nConnection: close\\r\\n"
+     "Content-Length: 0\\r\\n\\r\\n\"],[\"close\"]]," SERVES "]"},
 };
 
 static void meets(wire_world *world, const wire_fate *fate)
