@@ -156,7 +156,7 @@ $(PART_TARGETS): bootstrap-test
 # What continuous integration runs besides: what needs more than the suite does, or no second look by others.
 .PHONY: test-more
 test-more: bootstrap-test bootstrap-oauth bootstrap-browser
-	@AT_ONCE=2 TORTURE_EVERY=20 scripts/test.sh "$(CC)" fuzz other-specs browser oauth torture
+	@AT_ONCE=3 TORTURE_EVERY=20 scripts/test.sh "$(CC)" fuzz other-specs browser oauth torture
 
 # Everything there is, for a release; most of an hour.
 .PHONY: check

@@ -174,8 +174,7 @@ at_once() { # MOST PART...
 
 # Two more than there are cores: the specs wait a good deal. The longest first.
 everything() {
-  # shellcheck disable=SC2086 # a word for each
-  at_once $((cores + 2)) sanitize other-compiler $interpreters valgrind unit lint
+  at_once $((cores + 2)) sanitize luajit lua5.4 lua5.2 lua5.1 lua5.3 other-compiler valgrind unit lint
   timing
   part endurance # alone, too: where much else runs its slopes are lost in noise
 }
