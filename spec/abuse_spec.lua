@@ -24,7 +24,7 @@ end
 
 teardown(abuse.clean_up)
 
-describe("the module, called with odd values in each place,", function()
+describe("the module, called with odd values in each place, #odd", function()
   local needed = {}
 
   for _, target in ipairs(abuse.targets()) do
@@ -116,7 +116,7 @@ local givers = {
   end },
 }
 
-describe("an option with an odd value", function()
+describe("an option with an odd value #odd", function()
   for set, ways in pairs(givers) do
     for way, make in pairs(ways) do
       it(("is refused by its name, or taken: of %s, %s"):format(set, way), function()
@@ -156,7 +156,7 @@ end)
 
 -- --- where it is called from --------------------------------------------------------------------------------
 
-describe("the methods of a client at work, called from inside", function()
+describe("the methods of a client at work, called from inside #odd", function()
   --- Each calls `act` in the middle of what it does.
   local places = {
     ["on_event"] = function(act) return { on_event = act } end,
@@ -216,7 +216,7 @@ describe("the methods of a client at work, called from inside", function()
   end
 end)
 
-describe("each object of the module", function()
+describe("each object of the module #odd", function()
   setup(simulator.start)
 
   -- Not with the sanitizer: what is made while the state ends Lua does not finalize any more.

@@ -48,6 +48,10 @@ scenario() { # NAME INTERPRETER BUILD
 # What has no place under a tool that makes all slow, or that watches memory itself.
 unwatched='timing,schedules,examples,real%-memory,as%-built'
 
+# What besides has none where all is ten times slower: what asks for much within a server's delay (brisk), tens of
+# thousands of odd calls (scenario.lua has some of them), and others' programs.
+slowly='brisk,odd,nginx,simulator'
+
 sanitized_build() { # COMPILER
   local folder="build/lua5.4-$1-sanitized"
   make_quietly SANITIZE=address,undefined all build-unit LUA=lua5.4 CC="$1" && sanitized_interpreter "$folder" "$1"
@@ -72,7 +76,7 @@ eager_share() { # NUMBER: of as many as there are cores
   local folder="build/lua5.4-$variant-sanitized" files=(spec/*_spec.lua) own=() i
   for ((i = $1; i < ${#files[@]}; i += cores)); do own+=("${files[i]}"); done
   SPEC=${SPEC:-${own[*]}} MDE_COLLECTOR=eager busted_seconds=3600 \
-    run_busted "eager-$1" "$PWD/$folder/lua5.4" "$folder" "--exclude-tags=$unwatched,nginx,simulator,brisk"
+    run_busted "eager-$1" "$PWD/$folder/lua5.4" "$folder" "--exclude-tags=$unwatched,$slowly"
 }
 
 valgrind() { # part: every way through the module
@@ -82,14 +86,13 @@ valgrind() { # part: every way through the module
   done
 }
 
-# Without what asks for much within a server's delay.
 valgrind_suite() { # part: valgrind-suite, which is all of the specs; for `make check`
   at_once "$cores" valgrind-suite-lua5.4 valgrind-suite-luajit
 }
 
 valgrind_suite_of() { # INTERPRETER
   busted_seconds=3000 run_busted "valgrind-suite-$1" "$(valgrind_interpreter "$1")" "build/$1-$variant" \
-    "--exclude-tags=$unwatched,nginx,simulator,brisk"
+    "--exclude-tags=$unwatched,$slowly"
 }
 
 other_compiler() { # part: other-compiler
