@@ -561,6 +561,8 @@ local function usual()
   collects_in_callbacks = false
 end
 
+local function wholly_eager() eager(true) end
+
 local function generational()
   if _VERSION == "Lua 5.4" then collectgarbage "generational" end
 end
@@ -583,7 +585,7 @@ local parts = {
   options, successes, failures, arguments, quota, quota_options, private_quotas, quota_files, script_quotas, tokens,
   credentials, events, interruptions, steps, bulk, closing,
 }
-for _, way in ipairs{ usual, eager, generational, in_callbacks } do go(way, parts) end
+for _, way in ipairs{ usual, wholly_eager, generational, in_callbacks } do go(way, parts) end
 go(usual, { abused })
 if os.getenv "MDE_SIMULATOR_DIR" then
   for _, way in ipairs{ usual, in_callbacks } do go(way, { network }) end
