@@ -1,4 +1,4 @@
 --- Runs busted by whichever interpreter this is given to: `luajit scripts/busted.lua spec/quota_spec.lua`. With
--- MDE_COLLECTOR=eager the collector is as eager as it can be.
+-- MDE_COLLECTOR=eager the collector never rests.
 if os.getenv "MDE_COLLECTOR" == "eager" then require "spec.support.eager" () end
 require "busted.runner"{ standalone = false }
