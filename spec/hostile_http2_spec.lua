@@ -137,7 +137,7 @@ describe("a hostile HTTP/2", function()
       assert.same({ { id = "192.0.2.1" } }, other:result())
       client:close()
     end)
-    it("by silence is of kind timeout", function()
+    it("by silence is of kind timeout #brisk", function()
       -- The bug: the next calls went to the same connection, and timed out, too.
       network:meets({ greeting[1], { "drain" } }, "timeout", { timeout = 0.2 })
       answers(http2.head(1, HEAD), "timeout", { timeout = 0.2 })
