@@ -398,7 +398,7 @@ describe("what is far too long", function()
     accepts{ user_agent = ("x"):rep(65536) }
   end)
 
-  it("is refused at once as a name", function()
+  it("is refused at once as a name #brisk", function()
     local before = os.clock()
     assert.matches("unknown option", complaint{ [("x"):rep(3000000)] = 1 })
     assert.is_true(os.clock() - before < 0.3)
