@@ -34,12 +34,7 @@ describe("a core file after close #as-built", function()
                  body = cjson.encode{ access_token = space.token .. FETCHED, expires_in = 3600 } }
   end)
 
-  local function a_file(text)
-    local path = directory .. "/secret"
-    shell.write(path, text)
-    shell.must("chmod 600 " .. path)
-    return path
-  end
+  local function a_file(text) return shell.write_secret(directory .. "/secret", text) end
 
   --- Runs a script to its end, and returns what is in the memory of the process then.
   local function image(order, script)
@@ -56,10 +51,6 @@ describe("a core file after close #as-built", function()
     os.remove(("%s/core.%s"):format(directory, line))
     assert.is_truthy(text:find("core_scenario", 1, true))
     return text
-  end
-
-  local function account(more)
-    return with({ tenant_id = space.tenant_id, client_id = space.client_id, authority = space:authority() }, more)
   end
 
   local function assert_clean(order, secrets)
@@ -81,7 +72,8 @@ describe("a core file after close #as-built", function()
 
   for _, url in ipairs{ "url", "http_url" } do
     it("shows neither a client secret nor the token that it has brought, over " .. url, function()
-      assert_clean({ options = account{ base_url = simulator[url] }, reversed = { client_secret = SECRET:reverse() } },
+      local options = space:account{ base_url = simulator[url] }
+      assert_clean({ options = options, reversed = { client_secret = SECRET:reverse() } },
         { secret = SECRET, token = FETCHED })
     end)
 
@@ -95,7 +87,7 @@ describe("a core file after close #as-built", function()
 
   describe("over HTTP/2", function()
     local function order(environment)
-      return { options = account{ base_url = simulator.h2_url, http_version = "2" }, environment = environment,
+      return { options = space:account{ base_url = simulator.h2_url, http_version = "2" }, environment = environment,
                reversed = { client_secret = SECRET:reverse() } }
     end
 
@@ -108,7 +100,7 @@ describe("a core file after close #as-built", function()
   end)
 
   it("shows no federated token", function()
-    assert_clean({ options = account{ federated_token_file = a_file("eyJh." .. SECRET .. ".c2ln") } },
+    assert_clean({ options = space:account{ federated_token_file = a_file("eyJh." .. SECRET .. ".c2ln") } },
       { assertion = SECRET, token = FETCHED })
   end)
 
@@ -116,7 +108,7 @@ describe("a core file after close #as-built", function()
     local pair = key_pair.new{ password = SECRET }
     local der = shell.must(("openssl pkey -in %s -passin pass:%s -outform DER | od -An -v -tx1 | tr -d ' \\n'")
       :format(pair.key_file, SECRET)):gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end)
-    assert_clean({ options = account{ certificate = pair.certificate_file, private_key = pair.key_file },
+    assert_clean({ options = space:account{ certificate = pair.certificate_file, private_key = pair.key_file },
                    reversed = { passphrase = SECRET:reverse() } },
       { passphrase = SECRET, key = der:sub(-512), token = FETCHED }) -- its end: the beginning is public
     pair:remove()

@@ -10,15 +10,11 @@ local ALERT = "da637472900382838869_1364969609"
 
 local space
 
-local function account(more)
-  return with({ tenant_id = space.tenant_id, client_id = space.client_id, authority = space:authority() }, more)
-end
-
 local function open(credential)
   return mde.client(with({ base_url = simulator.url, ca_file = simulator.ca_file, rate_limit = false }, credential))
 end
 
-local function by_secret(more) return open(account(with({ client_secret = space.client_secret }, more))) end
+local function by_secret(more) return open(space:account(with({ client_secret = space.client_secret }, more))) end
 
 local function assert_works(client)
   local ips, err = client:alert_ips(ALERT)
@@ -87,14 +83,14 @@ describe("a client secret", function()
   end)
 
   it("goes over HTTP/2, too", function()
-    local client = mde.client(account { client_secret = space.client_secret, base_url = simulator.h2_url,
+    local client = mde.client(space:account { client_secret = space.client_secret, base_url = simulator.h2_url,
       ca_file = simulator.ca_file, http_version = "2",
       authority = space:authority():gsub("^" .. simulator.url:gsub("%p", "%%%0"), simulator.h2_url) })
     assert_works(client)
   end)
 
   it("is never sent to a login host whose certificate is not trusted", function()
-    local client = mde.client(account { client_secret = space.client_secret, base_url = simulator.url,
+    local client = mde.client(space:account { client_secret = space.client_secret, base_url = simulator.url,
       ca_file = simulator.ca_file, authority = simulator.unknown_ca_url .. "/entra/" .. space.name })
     local _, err = client:alert_ips(ALERT)
     assert.equal("auth", err.kind)
@@ -116,7 +112,7 @@ describe("a certificate", function()
   for _, algorithm in ipairs{ "PS256", "RS256" } do
     it(("brings tokens by assertions that are signed %s"):format(algorithm), function()
       space:register { certificates = { pair.certificate } }
-      local client = open(account { certificate = pair.certificate_file, signature_algorithm = algorithm })
+      local client = open(space:account { certificate = pair.certificate_file, signature_algorithm = algorithm })
       assert.same({ "client_assertion", "client_assertion_type", "client_id", "grant_type", "scope" },
         assert_works(client).tokens.fields)
     end)
@@ -124,13 +120,13 @@ describe("a certificate", function()
 
   it("may have its key in another file, locked by a passphrase", function()
     space:register { certificates = { locked.certificate } }
-    assert_works(open(account { certificate = locked.certificate_file, private_key = locked.key_file,
+    assert_works(open(space:account { certificate = locked.certificate_file, private_key = locked.key_file,
       passphrase = "open-sesame" }))
   end)
 
   it("is signed for anew for each token", function()
     space:register { certificates = { pair.certificate } }
-    local client = open(account { certificate = pair.certificate_file })
+    local client = open(space:account { certificate = pair.certificate_file })
     for _ = 1, 3 do
       assert.truthy(client:alert_ips(ALERT))
       space:control { expire_tokens = true }
@@ -142,13 +138,13 @@ describe("a certificate", function()
 
   it("that the app registration does not know is told so", function()
     space:register { certificates = { pair.certificate } }
-    local err = failure_of(open(account { certificate = other.certificate_file, private_key = other.key_file }))
+    local err = failure_of(open(space:account { certificate = other.certificate_file, private_key = other.key_file }))
     assert.truthy(err.message:find("AADSTS700027", 1, true), err.message)
     assert.truthy(err.message:find("Upload the certificate", 1, true), err.message)
   end)
 
   it("with a wrong passphrase is told so, and nothing is sent", function()
-    local err = failure_of(open(account { certificate = locked.certificate_file, private_key = locked.key_file,
+    local err = failure_of(open(space:account { certificate = locked.certificate_file, private_key = locked.key_file,
       passphrase = "wrong-passphrase" }))
     assert.truthy(err.message:find("it cannot be decrypted: the passphrase is wrong", 1, true), err.message)
     assert.is_nil(err.message:find("wrong-passphrase", 1, true))
@@ -163,7 +159,7 @@ describe("a certificate", function()
     end
     space:register { certificates = { pair.certificate, other.certificate } }
     install(pair)
-    local client = open(account { certificate = path })
+    local client = open(space:account { certificate = path })
     assert.truthy(client:alert_ips(ALERT))
     install(other)
     space:control { expire_tokens = true }
@@ -189,11 +185,11 @@ describe("a federated token", function()
 
   it("is handed on as it is", function()
     space:register { federated_assertions = { "eyJhbGciOi.federated.c2ln" } }
-    assert_works(open(account { federated_token_file = write "eyJhbGciOi.federated.c2ln\n" }))
+    assert_works(open(space:account { federated_token_file = write "eyJhbGciOi.federated.c2ln\n" }))
   end)
 
   it("that fits no federated credential is told so", function()
-    local err = failure_of(open(account { federated_token_file = write "eyJhbGciOi.unknown.c2ln" }))
+    local err = failure_of(open(space:account { federated_token_file = write "eyJhbGciOi.unknown.c2ln" }))
     assert.truthy(err.message:find("AADSTS70021", 1, true), err.message)
     assert.truthy(err.message:find("federated credential", 1, true), err.message)
     assert.is_nil(err.message:find("eyJhbGciOi.unknown", 1, true))

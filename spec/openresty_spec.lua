@@ -102,6 +102,26 @@ local function at_once(count, path, arguments)
 end
 
 describe("mde.openresty #nginx", function()
+  -- The bug: "attempt to index a nil value", from within.
+  it("names the method that is called on something else than its client", function()
+    start [[
+      location = /selves { content_by_lua_block {
+        local client = mde.client{ token = "t" }
+        for _, self in ipairs{ {}, setmetatable({}, getmetatable(client)), "text" } do
+          local _, message = pcall(client.alert_ips, self, "da1")
+          ngx.say(message)
+        end
+        ngx.say(select(2, pcall(client.step, client, "soon")))
+      } }
+    ]]
+    local _, body = server:get "/selves"
+    local said = lines(body)
+    for i = 1, 3 do
+      assert.matches("calling 'alert_ips' on bad self (a client of mde.openresty expected)", said[i], 1, true)
+    end
+    assert.matches("bad argument #1 to 'step'", said[4], 1, true)
+  end)
+
   it("has the interface of mde", function()
     start [[
       location = /interface { content_by_lua_block {

@@ -812,6 +812,24 @@ describe("mde.redis", function()
     end
   end)
 
+  -- The bug: "attempt to index a nil value", from within.
+  it("names the method that is called on something else than its quota", function()
+    local quota = mde_redis.quota{ eval = away }
+    for _, self in ipairs{ {}, setmetatable({}, getmetatable(quota)), "text", 1 } do
+      assert.matches("calling 'reserve' on bad self", scripted.raised(quota.reserve, self, OPERATION), 1, true)
+    end
+    assert.matches("bad self", scripted.raised(quota.close), 1, true)
+    local slot = {}
+    assert.matches("bad argument #2 to 'settle'", scripted.raised(quota.settle, quota, OPERATION, slot, "unsent"), 1, true)
+  end)
+
+  -- The bug: it was compared with each known name in its whole length, which took seconds.
+  it("is quick to say of a name of a million characters that it knows none such", function()
+    local before = os.clock()
+    assert.matches("unknown option", complaint{ [("x"):rep(1e6)] = 1 }, 1, true)
+    assert.is_true(os.clock() - before < 1)
+  end)
+
   it("says what is wrong with the options", function()
     local eval = client.eval
     local wrong = {

@@ -56,16 +56,7 @@ describe("what is to be seen", function()
     space:register{ secrets = { SECRET } }
   end)
 
-  local function a_file(text)
-    local path = directory .. "/secret"
-    shell.write(path, text)
-    shell.must("chmod 600 " .. path)
-    return path
-  end
-
-  local function account(more)
-    return with({ tenant_id = space.tenant_id, client_id = space.client_id, authority = space:authority() }, more)
-  end
+  local function a_file(text) return shell.write_secret(directory .. "/secret", text) end
 
   local function token() return space.token .. MARK end
 
@@ -76,12 +67,12 @@ describe("what is to be seen", function()
     ["a token string"] = function() return { token = token() } end,
     ["a token function"] = function() return { token = function() return token() end } end,
     ["a token file"] = function() return { token_file = a_file(token()) } end,
-    ["a client secret"] = function() return account{ client_secret = SECRET }, {}, SECRET end,
+    ["a client secret"] = function() return space:account{ client_secret = SECRET }, {}, SECRET end,
     ["a certificate"] = function()
-      return account{ certificate = pair.certificate_file, private_key = pair.key_file }
+      return space:account{ certificate = pair.certificate_file, private_key = pair.key_file }
     end,
     ["a federation"] = function()
-      return account{ federated_token_file = a_file(ASSERTION) }, {}, ASSERTION
+      return space:account{ federated_token_file = a_file(ASSERTION) }, {}, ASSERTION
     end,
     ["a managed identity"] = function()
       return { managed_identity = true }, { AZURE_POD_IDENTITY_AUTHORITY_HOST = space:imds_host() }

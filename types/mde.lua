@@ -318,9 +318,9 @@ function Quota:close() end
 ---@class mde.Stats
 ---@field calls integer operations called
 ---@field attempts integer requests that were sent
----@field retries integer attempts that were followed by another for the same page
+---@field retries integer attempts that followed another for the same page
 ---@field throttled integer answers with status 429
----@field errors integer calls that returned nil, err
+---@field errors integer calls that came to nil, err, cancelled ones too
 ---@field tokens integer tokens fetched: requests for one, retries aside; askings of a function; readings of a file
 ---@field pages integer pages of collections
 ---@field waited_seconds number length of the waits that were begun

@@ -38,9 +38,7 @@ end
 
 --- One that fetches its tokens.
 function Party:fetching_client(options)
-  local space = self.space
-  return self:client(merged({ authority = space:authority(), tenant_id = space.tenant_id, client_id = space.client_id,
-    client_secret = space.client_secret }, options))
+  return self:client(merged(self.space:account{ client_secret = self.space.client_secret }, options))
 end
 
 function Party:call(client, operation, ...)

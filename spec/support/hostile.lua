@@ -103,6 +103,16 @@ function Network:meets(script, outcome, options)
   return err
 end
 
+--- The script, an answer of 503, tells of no Retry-After where one counts.
+function Network:heeds_no_retry_after(script)
+  self.server:play(script)
+  local client = self:client()
+  local _, err = client:alert_ips "da1"
+  assert.same({ "http", 503 }, { err.kind, err.status })
+  assert.is_nil(err.retry_after)
+  client:close()
+end
+
 --- What one call comes to that meets the script on a kept connection, and how many bytes of memory it takes at most.
 function Network:growth(script, call)
   self.server:play(hostile.joined(self.friend, script))

@@ -47,4 +47,11 @@ function shell.write(path, text)
   file:close()
 end
 
+--- As a file must be that holds a secret. Returns its path.
+function shell.write_secret(path, text)
+  shell.write(path, text)
+  shell.must("chmod 600 " .. path)
+  return path
+end
+
 return shell

@@ -12,6 +12,7 @@
 -- pid and directory. With MDE_SIMULATOR_DIR in the environment the simulator that runs there is used and left running.
 
 local cjson = require "cjson"
+local merged = require "spec.support.merged"
 local identity = require "spec.simulator.identity"
 
 local simulator = {}
@@ -150,6 +151,11 @@ end
 -- Where Entra ID is, for the client's `authority`.
 function Namespace:authority()
   return simulator.url .. "/entra/" .. self.name
+end
+
+-- The options of an app registration's client, but for what proves that it is one.
+function Namespace:account(more)
+  return merged({ tenant_id = self.tenant_id, client_id = self.client_id, authority = self:authority() }, more)
 end
 
 -- Where a virtual machine's metadata service is.
